@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file body.h
+ * @brief Reads a form's body as it comes in and hands out its fields as PHP would see them.
+ *
+ * Three grammars behind one reader: application/x-www-form-urlencoded (WHATWG URL 5),
+ * multipart/form-data (RFC 7578) and application/json (RFC 8259). The first two name fields as PHP
+ * does (main/php_variables.c, main/rfc1867.c of PHP 8.2): dots and spaces become underscores,
+ * `a[b]` stays. JSON members are named by their path: `a.b`, `a.0`.
+ * The reader holds one name and one value at a time: its memory does not grow with the body, and
+ * the same bytes give the same fields however they are cut into pieces.
+ */
+#ifndef FG_BODY_H
+#define FG_BODY_H
+
+#include <apr_pools.h>
+
+typedef enum fg_body_type {
+    FG_BODY_NONE,       /**< no content type, or one that has no fields */
+    FG_BODY_URLENCODED, /**< application/x-www-form-urlencoded */
+    FG_BODY_MULTIPART,  /**< multipart/form-data */
+    FG_BODY_JSON        /**< application/json and application/<anything>+json */
+} fg_body_type_t;
+
+/** What a body, or what was read of it so far, turned out to be. All but OK are final. */
+typedef enum fg_body_status {
+    FG_BODY_OK,
+    FG_BODY_MALFORMED,     /**< breaks its grammar in a way PHP or an application could read otherwise */
+    FG_BODY_TOO_MANY,      /**< more fields than the cap */
+    FG_BODY_NAME_TOO_LONG, /**< a name, or a part's header, over the cap */
+    FG_BODY_TOO_DEEP       /**< JSON nested deeper than the cap */
+} fg_body_status_t;
+
+/** Caps that bound the reader's memory and time. */
+typedef struct fg_body_caps {
+    unsigned int fields;    /**< how many fields, files included (PHP's max_input_vars: 1000) */
+    apr_size_t name_len;    /**< longest name, bytes as sent and decoded */
+    apr_size_t value_kept;  /**< how much of each value is kept, bytes; more is counted, not kept */
+    unsigned int depth;     /**< how deep JSON may nest */
+} fg_body_caps_t;
+
+/** 1000 fields, 512 bytes of name, 16384 bytes of value, 32 levels. */
+extern const fg_body_caps_t fg_body_default_caps;
+
+/** One field. Everything in it is valid during the callback only. */
+typedef struct fg_field {
+    const char *name;      /**< NUL-terminated; as PHP names it, or the path in JSON */
+    apr_size_t name_len;   /**< bytes, without the NUL */
+    const char *value;     /**< decoded, NUL-terminated, may hold NULs too; "" for a file */
+    apr_size_t value_len;  /**< bytes kept */
+    apr_size_t total_len;  /**< bytes the body carried, decoded; over value_len: it was cut */
+    int is_file;           /**< 1: lands in $_FILES, not in $_POST */
+} fg_field_t;
+
+typedef void fg_field_fn(void *baton, const fg_field_t *field);
+
+typedef struct fg_body fg_body_t;
+
+/**
+ * Which grammar a Content-Type header means, as PHP and applications take it: the type up to
+ * `;`, `,` or white space, letters of any case.
+ * @param content_type the header's value, or NULL
+ */
+fg_body_type_t fg_body_type(const char *content_type);
+
+/**
+ * Make a reader.
+ * @param body         set to the reader, in `pool`
+ * @param content_type the Content-Type header's value, or NULL
+ * @param caps         copied
+ * @param field        called once a field, in the body's order
+ * @param baton        for `field`
+ * @param pool         owns the reader and its buffers (less than 32 KiB plus caps->value_kept)
+ * @return FG_BODY_OK; FG_BODY_MALFORMED for multipart without a usable boundary
+ */
+fg_body_status_t fg_body_create(fg_body_t **body, const char *content_type,
+                                const fg_body_caps_t *caps, fg_field_fn *field, void *baton,
+                                apr_pool_t *pool);
+
+/**
+ * Read the next piece.
+ * @param data any bytes, not kept
+ * @param len  bytes; 0 is allowed
+ * @return the status so far; once it is not FG_BODY_OK nothing more is read or called
+ */
+fg_body_status_t fg_body_feed(fg_body_t *body, const char *data, apr_size_t len);
+
+/**
+ * The body has ended: hand out what is still open and judge the whole.
+ * @return the final status
+ */
+fg_body_status_t fg_body_finish(fg_body_t *body);
+
+/**
+ * Name a field as PHP does for forms: leading spaces go, `.` and space become `_` up to the first
+ * `[`, an unclosed `[` becomes `_`, everything from a NUL on goes.
+ * @param out  at least len + 1 bytes; may be `name` itself
+ * @param name what the body carried, decoded
+ * @param len  bytes of it
+ * @return the length written, without the NUL; 0 if PHP drops such a field
+ */
+apr_size_t fg_body_php_name(char *out, const char *name, apr_size_t len);
+
+#endif

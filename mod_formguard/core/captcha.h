@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file captcha.h
+ * @brief Captcha services: a provider is a row, verification is one function.
+ */
+#ifndef FG_CAPTCHA_H
+#define FG_CAPTCHA_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "clock.h"
+#include "http_client.h"
+#include "verdict.h"
+
+/** Why a token could not be judged. Each has a failure policy of its own. */
+typedef enum fg_cause {
+    FG_CAUSE_NONE,
+    FG_CAUSE_TIMEOUT,      /**< no whole reply in time */
+    FG_CAUSE_UNREACHABLE,  /**< no connection, or none that can be trusted */
+    FG_CAUSE_SERVER_ERROR, /**< a 5xx, or a reply that is not what the vendor documents */
+    FG_CAUSE_QUOTA,        /**< the vendor refuses for too many requests */
+    FG_CAUSE_BAD_SECRET,   /**< the vendor does not know our secret, or none is set */
+    FG_CAUSE_BUSY,         /**< all slots for waiting are taken */
+    FG_CAUSE_COUNT
+} fg_cause_t;
+
+/** The cause's name as a user writes it (`server-error`). */
+const char *fg_cause_name(fg_cause_t cause);
+
+/** @return the cause of that name, or FG_CAUSE_NONE */
+fg_cause_t fg_cause_by_name(const char *name);
+
+typedef struct fg_captcha_provider fg_captcha_provider_t;
+
+/** What to judge one token by. Texts may be NULL where not set. */
+typedef struct fg_captcha_check {
+    const fg_captcha_provider_t *provider;
+    const char *secret;
+    const char *endpoint;                  /**< NULL: the provider's */
+    const char *ca_file;                   /**< NULL: the system's */
+    apr_interval_time_t timeout;           /**< microseconds */
+    const apr_array_header_t *hostnames;   /**< const char *, globs; NULL or empty: any */
+    const char *action;                    /**< NULL: any */
+    double min_score;                      /**< for providers that score */
+    apr_interval_time_t max_age;           /**< microseconds; 0: the provider's */
+    const char *remote_ip;                 /**< NULL: not told */
+    fg_time_t now;
+} fg_captcha_check_t;
+
+typedef struct fg_captcha_result {
+    fg_reason_t reason;   /**< FG_ACCEPTED, a CAPTCHA_… reason, or FG_VERIFIER with a cause */
+    fg_cause_t cause;     /**< why, for FG_VERIFIER */
+    int has_score;
+    double score;         /**< 0 to 1 */
+    const char *detail;   /**< for the log: what differed, in words; nothing secret; or NULL */
+    apr_interval_time_t took; /**< microseconds the vendor took */
+} fg_captcha_result_t;
+
+struct fg_captcha_provider {
+    const char *name;         /**< as written in the configuration */
+    const char *field;        /**< where its widget puts the token */
+    const char *endpoint;     /**< the vendor's URL */
+    apr_interval_time_t life; /**< how long a token lives, microseconds */
+    apr_size_t token_max;     /**< longest token taken, bytes */
+    int scores;               /**< its replies carry score and action */
+    /**
+     * Judge a whole reply of the vendor.
+     * @param check  what to judge by
+     * @param reply  the reply, any status
+     * @param result filled in
+     * @param pool   owns result->detail
+     */
+    void (*judge)(const fg_captcha_check_t *check, const fg_http_reply_t *reply,
+                  fg_captcha_result_t *result, apr_pool_t *pool);
+};
+
+/** @return the provider of that name, or NULL */
+const fg_captcha_provider_t *fg_captcha_provider(const char *name);
+
+/** The names of all providers, `, ` between, in `pool`: for an error text. */
+const char *fg_captcha_provider_names(apr_pool_t *pool);
+
+/**
+ * Whether a token can be one at all, before anybody is asked: visible ASCII, not over the
+ * provider's token_max.
+ */
+int fg_captcha_well_formed(const fg_captcha_provider_t *provider, const char *token,
+                           apr_size_t len);
+
+/**
+ * Ask the vendor and judge its reply. Takes no slot: that is the caller's business.
+ * @param client does the asking
+ * @param check  what to judge by
+ * @param token  NUL-terminated, well formed
+ * @param result filled in always
+ * @param pool   for the request; owns result->detail
+ */
+void fg_captcha_verify(fg_http_client_t *client, const fg_captcha_check_t *check,
+                       const char *token, fg_captcha_result_t *result, apr_pool_t *pool);
+
+#endif

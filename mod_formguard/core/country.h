@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file country.h
+ * @brief Which country an address belongs to, from an MMDB file that may be replaced at any time.
+ */
+#ifndef FG_COUNTRY_H
+#define FG_COUNTRY_H
+
+#include <apr_pools.h>
+
+#include "address.h"
+#include "clock.h"
+#include "log.h"
+
+typedef struct fg_country_db fg_country_db_t;
+
+/** An ISO 3166-1 alpha-2 code, NUL-terminated; "" is unknown. */
+typedef char fg_country_code_t[3];
+
+typedef struct fg_country_info {
+    apr_time_t built;    /**< when its maker built the file, wall microseconds; 0: none open */
+    const char *type;    /**< the database_type it names */
+} fg_country_info_t;
+
+/**
+ * Open a database: MaxMind's schema (`country/iso_code`, else `registered_country/iso_code`) or
+ * the flat one (`country_code`).
+ * The file is copied to an unlinked temporary file first, so that a file overwritten in place
+ * cannot take the process down through its map.
+ * @param db    set on success
+ * @param path  the file
+ * @param log   for lines about reloads: once a change of state; kept
+ * @param pool  owns the database; a cleanup closes it
+ * @param error set to a sentence in `pool` on failure
+ * @return APR_SUCCESS, the error of opening, or APR_EGENERAL if it is no database with countries
+ */
+apr_status_t fg_country_open(fg_country_db_t **db, const char *path, const fg_log_t *log,
+                             apr_pool_t *pool, const char **error);
+
+/**
+ * The country of an address. Looks at the file's inode, size and time at most once a second and
+ * loads a changed file; lookups under way keep the old map until they are done. A changed file
+ * that can't be used is logged once, and the old map stays.
+ * Any thread may call it.
+ * @param db      the database
+ * @param address whose
+ * @param now     the time
+ * @param code    set; "" if the database does not know it
+ * @return APR_SUCCESS, or APR_EGENERAL when the database is damaged (logged once)
+ */
+apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address, fg_time_t now,
+                               fg_country_code_t code);
+
+/** What is open now. */
+void fg_country_info(fg_country_db_t *db, fg_country_info_t *info, apr_pool_t *pool);
+
+#endif

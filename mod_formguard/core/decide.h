@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file decide.h
+ * @brief Facts and policy and counters make a verdict. The whole order of checks is in decide.c.
+ */
+#ifndef FG_DECIDE_H
+#define FG_DECIDE_H
+
+#include "address.h"
+#include "captcha.h"
+#include "counters.h"
+#include "policy.h"
+#include "submission.h"
+#include "verdict.h"
+
+/** What reading the body came to. */
+typedef enum fg_capture {
+    FG_CAPTURE_WHOLE,     /**< read to its end, fields picked out */
+    FG_CAPTURE_OVER,      /**< larger than the policy inspects */
+    FG_CAPTURE_MALFORMED, /**< see `detail` */
+    FG_CAPTURE_CAPS,      /**< too many fields, too long names, nested too deep */
+    FG_CAPTURE_ANSWERED,  /**< the server has answered already, or the client is gone: see `status` */
+    FG_CAPTURE_FAILED     /**< our own fault: no room for the temporary file, see `detail` */
+} fg_capture_t;
+
+typedef struct fg_captured {
+    fg_capture_t capture;
+    fg_submission_t *submission;
+    int status;         /**< for ANSWERED: what the handler returns */
+    const char *detail; /**< for the log, or NULL */
+} fg_captured_t;
+
+typedef struct fg_case fg_case_t;
+
+/** What a decision asks the server for, each at most once and only when it is needed. */
+typedef struct fg_server_ops {
+    /** The client's country into `code`. @return 0, or 1 if there is no usable database */
+    int (*country)(fg_case_t *c, fg_country_code_t code);
+    /** Read the body; want() the fields on a submission of its own making. */
+    void (*capture)(fg_case_t *c, fg_captured_t *captured);
+    /** Judge a well-formed token at its vendor. */
+    void (*verify)(fg_case_t *c, const char *token, fg_captcha_result_t *result);
+    /** Read the clocks again after something slow. */
+    fg_time_t (*now)(fg_case_t *c);
+    /** A rule with action=log fired, or DetectionOnly would have refused: say so, go on. */
+    void (*note)(fg_case_t *c, const fg_verdict_t *verdict);
+    /** One step of the decision, for LogLevel debug; NULL: nobody listens. */
+    void (*trace)(fg_case_t *c, const char *text);
+} fg_server_ops_t;
+
+/** One post to be judged. The caller fills in all but the last part. */
+struct fg_case {
+    const fg_policy_t *policy;
+    fg_counters_t *counters;
+    const fg_server_ops_t *ops;
+    void *baton;              /**< the server's own */
+    fg_address_t client;
+    const char *form;         /**< virtual host and script: what the key `form` counts by */
+    fg_time_t now;
+    apr_pool_t *pool;
+
+    fg_country_code_t country; /* decide's own from here on */
+    int country_known;
+};
+
+/**
+ * Decide on a post that the policy guards (method and path were matched by the caller).
+ * @param c       the case
+ * @param verdict filled in; its texts live in c->pool or in the policy
+ */
+void fg_decide(fg_case_t *c, fg_verdict_t *verdict);
+
+#endif

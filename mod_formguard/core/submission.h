@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file submission.h
+ * @brief What was posted, reduced to the few fields a policy asks about.
+ *
+ * The last value of a name wins and an array replaces a string, because that is what PHP sees.
+ */
+#ifndef FG_SUBMISSION_H
+#define FG_SUBMISSION_H
+
+#include <apr_pools.h>
+
+#include "body.h"
+
+typedef struct fg_submission fg_submission_t;
+
+/**
+ * Make an empty one that keeps no field yet.
+ * @param pool owns it and all it keeps
+ */
+fg_submission_t *fg_submission_create(apr_pool_t *pool);
+
+/** Keep the field of this name, as its form spells it (`your.name` is found as PHP's `your_name`). */
+void fg_submission_want(fg_submission_t *submission, const char *name);
+
+/**
+ * Take a field: give it and the submission to fg_body_create().
+ * @param baton the submission
+ */
+void fg_submission_field(void *baton, const fg_field_t *field);
+
+/** Say that what follows comes from a JSON body, where names are not PHP's. */
+void fg_submission_json(fg_submission_t *submission, int json);
+
+/** Read the query string of the URL; its fields count for fg_submission_has() only. */
+fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *query);
+
+/** 1 if a wanted field was posted in the body or named in the query, as string, array or file. */
+int fg_submission_has(const fg_submission_t *submission, const char *name);
+
+/**
+ * A wanted field's value in the body.
+ * @param len   set to the bytes kept, or NULL
+ * @param total set to the bytes posted, or NULL
+ * @return the value, NUL-terminated; NULL if it was not posted, or not as one string
+ */
+const char *fg_submission_value(const fg_submission_t *submission, const char *name,
+                                apr_size_t *len, apr_size_t *total);
+
+#endif
