@@ -21,6 +21,7 @@ typedef enum fg_http_result {
 typedef struct fg_http_request {
     const char *url;             /**< https, or http to a loopback address */
     const char *content_type;    /**< of the body */
+    const char *const *headers;  /**< more lines `Name: value`, NULL at the end; or NULL */
     const char *body;            /**< bytes to post */
     apr_size_t body_len;         /**< how many */
     const char *ca_file;         /**< PEM file of trusted CAs, or NULL for the system's */
@@ -47,8 +48,8 @@ struct fg_http_client {
      * @param reply   filled in always
      * @param pool    owns the reply
      */
-    void (*post)(fg_http_client_t *client, const fg_http_request_t *request,
-                 fg_http_reply_t *reply, apr_pool_t *pool);
+    void (*post)(fg_http_client_t *client, const fg_http_request_t *request, fg_http_reply_t *reply,
+                 apr_pool_t *pool);
 };
 
 /**
