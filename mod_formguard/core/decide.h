@@ -19,8 +19,8 @@ typedef enum fg_capture {
     FG_CAPTURE_OVER,      /**< larger than the policy inspects */
     FG_CAPTURE_MALFORMED, /**< see `detail` */
     FG_CAPTURE_CAPS,      /**< too many fields, too long names, nested too deep */
-    FG_CAPTURE_ANSWERED,  /**< the server has answered already, or the client is gone: see `status` */
-    FG_CAPTURE_FAILED     /**< our own fault: no room for the temporary file, see `detail` */
+    FG_CAPTURE_ANSWERED, /**< the server has answered already, or the client is gone: see `status` */
+    FG_CAPTURE_FAILED    /**< our own fault: no room for the temporary file, see `detail` */
 } fg_capture_t;
 
 typedef struct fg_captured {
@@ -36,13 +36,13 @@ typedef struct fg_case fg_case_t;
 typedef struct fg_server_ops {
     /** The client's country into `code`. @return 0, or 1 if there is no usable database */
     int (*country)(fg_case_t *c, fg_country_code_t code);
-    /** Read the body; want() the fields on a submission of its own making. */
+    /** Read the body into a submission that was given to fg_decide_wants(). */
     void (*capture)(fg_case_t *c, fg_captured_t *captured);
     /** Judge a well-formed token at its vendor. */
     void (*verify)(fg_case_t *c, const char *token, fg_captcha_result_t *result);
     /** Read the clocks again after something slow. */
     fg_time_t (*now)(fg_case_t *c);
-    /** A rule with action=log fired, or DetectionOnly would have refused: say so, go on. */
+    /** A rule with action=log fired: say so, the decision goes on. */
     void (*note)(fg_case_t *c, const fg_verdict_t *verdict);
     /** One step of the decision, for LogLevel debug; NULL: nobody listens. */
     void (*trace)(fg_case_t *c, const char *text);
@@ -53,15 +53,19 @@ struct fg_case {
     const fg_policy_t *policy;
     fg_counters_t *counters;
     const fg_server_ops_t *ops;
-    void *baton;              /**< the server's own */
+    void *baton; /**< the server's own */
     fg_address_t client;
-    const char *form;         /**< virtual host and script: what the key `form` counts by */
+    const char *form; /**< virtual host and script: what the key `form` counts by */
     fg_time_t now;
     apr_pool_t *pool;
 
-    fg_country_code_t country; /* decide's own from here on */
-    int country_known;
+    fg_country_code_t country; /**< decide's own from here on */
+    int country_known;         /**< 1: there is a database, `country` is what it says */
+    apr_array_header_t *charges;
 };
+
+/** Tell a new submission which fields a decision under this policy asks for. */
+void fg_decide_wants(const fg_policy_t *policy, fg_submission_t *submission);
 
 /**
  * Decide on a post that the policy guards (method and path were matched by the caller).

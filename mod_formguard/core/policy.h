@@ -32,8 +32,8 @@ typedef struct fg_limit {
     const apr_array_header_t *rates;     /**< fg_rate_t, one at least */
     fg_action_t action;                  /**< FG_ACT_REFUSE or FG_ACT_LOG */
     fg_count_when_t when;
-    const char *text;                    /**< as configured, white space folded: `ip 10/10m` */
-    apr_uint64_t id;                     /**< of where it stands and what it says: names its counters */
+    const char *text; /**< as configured, white space folded: `ip 10/10m` */
+    apr_uint64_t id;  /**< of place and text: names its counters */
 } fg_limit_t;
 
 /** One country's rule. `code` is upper case, `*`, or `unknown`. */
@@ -61,7 +61,7 @@ typedef struct fg_double {
 } fg_double_t;
 
 /**
- * Every field of a policy: kind (see policy_kinds.c: its C type, how it merges) and name.
+ * Every field of a policy: kind (see policy.c: how it merges) and name.
  */
 #define FG_POLICY_FIELDS(F)                                                                        \
     F(mode, mode)                                                                                  \
@@ -85,7 +85,13 @@ typedef struct fg_double {
     F(text, captcha_ca_file)                                                                       \
     F(flag, captcha_send_ip)
 
-typedef fg_mode_t fg_policy_mode_t;
+/** `FormGuard` itself; where it stands names the counters of the default limit. */
+typedef struct fg_switch {
+    fg_mode_t mode;
+    apr_uint64_t scope;
+} fg_switch_t;
+
+typedef fg_switch_t fg_policy_mode_t;
 typedef const apr_array_header_t *fg_policy_names_t;
 typedef const apr_array_header_t *fg_policy_limits_t;
 typedef const apr_array_header_t *fg_policy_countries_t;
@@ -151,14 +157,21 @@ const char *fg_policy_apply(const fg_directive_t *directive, fg_policy_t *policy
  */
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool);
 
-/** On, Off or DetectionOnly. */
+/** On, Off or DetectionOnly; never unset. */
 fg_mode_t fg_policy_mode(const fg_policy_t *policy);
 
 /** 1 if no rule at all is set (limits, countries, captcha), so that the default limit applies. */
 int fg_policy_is_bare(const fg_policy_t *policy);
 
-/** The limits in force: those written, or the default `ip 10/10m 60/1d` of a bare policy. */
-const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy);
+/** What a bare policy means, as it is said in the log: `ip 10/10m 60/1d`. */
+#define FG_POLICY_DEFAULT_LIMIT "ip 10/10m 60/1d"
+
+/**
+ * The limits in force: those written, or the default of a bare policy.
+ * @param pool owns the array where it has to be made
+ * @return fg_limit_t, possibly none, never NULL
+ */
+const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy, apr_pool_t *pool);
 
 /** 1 if a post by this method is guarded. Method names are case-sensitive (RFC 9110 9.1). */
 int fg_policy_guards_method(const fg_policy_t *policy, const char *method);
@@ -189,7 +202,10 @@ int fg_policy_body_over_passes(const fg_policy_t *policy);
  */
 const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const char *code);
 
-/** 1 if a decision under this policy has to know the client's country. */
+/** 1 if some rule of the policy can't be judged without a country database. */
 int fg_policy_needs_country(const fg_policy_t *policy);
+
+/** 1 if the limit counts clients of that country (upper case, or "" for unknown). */
+int fg_limit_covers_country(const fg_limit_t *limit, const char *code);
 
 #endif

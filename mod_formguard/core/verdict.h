@@ -71,7 +71,7 @@ typedef struct fg_verdict {
     apr_interval_time_t retry_after; /**< microseconds; 0: unknown */
     int has_score;
     double score;
-    fg_country_code_t country;       /**< "" when unknown or not asked for */
+    fg_country_code_t country; /**< "" when unknown or not asked for */
 } fg_verdict_t;
 
 #endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include <apr_fnmatch.h>
+#include <apr_siphash.h>
+#include <apr_strings.h>
+
+#include "policy_internal.h"
+
+#define BODY_LIMIT_DEFAULT (64 * 1024 * 1024)
+
+const fg_captcha_provider_t fg_captcha_off = {.name = "off"};
+
+/* The member states of the European Union since 2020-02-01 (europa.eu, Country profiles). */
+static const char european_union[] = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT "
+                                     "NL PL PT RO SE SI SK ";
+
+apr_uint64_t fg_rule_id(const char *scope, const char *text)
+{
+    /* Not secret: this only names a rule. The counters hash it again under their own secret. */
+    static const unsigned char key[APR_SIPHASH_KSIZE] = "formguard rules";
+    apr_uint64_t place = apr_siphash24(scope, strlen(scope), key);
+    apr_uint64_t both[2];
+
+    if (text == NULL) {
+        return place;
+    }
+    both[0] = place;
+    both[1] = apr_siphash24(text, strlen(text), key);
+    return apr_siphash24(both, sizeof(both), key);
+}
+
+/* --- merging: one function a kind ------------------------------------------------------------- */
+
+/* A kind whose set value simply wins. */
+#define MERGE_IF(kind, is_set)                                                                     \
+    static void merge_##kind(fg_policy_##kind##_t *out, const fg_policy_##kind##_t *add,           \
+                             apr_pool_t *pool)                                                     \
+    {                                                                                              \
+        (void)pool;                                                                                \
+        if (is_set) {                                                                              \
+            *out = *add;                                                                           \
+        }                                                                                          \
+    }
+
+MERGE_IF(mode, add->mode != FG_MODE_UNSET)
+MERGE_IF(flag, *add != FG_MODE_UNSET)
+MERGE_IF(names, *add != NULL)
+MERGE_IF(text, *add != NULL)
+MERGE_IF(provider, *add != NULL)
+MERGE_IF(score, add->set)
+MERGE_IF(period, *add != 0)
+MERGE_IF(body_limit, add->size != 0)
+
+static void merge_on_error(fg_policy_on_error_t *out, const fg_policy_on_error_t *add,
+                           apr_pool_t *pool)
+{
+    int i;
+
+    (void)pool;
+    for (i = 0; i < FG_CAUSE_COUNT; i++) {
+        if (add->action[i] != FG_ACT_UNSET) {
+            out->action[i] = add->action[i];
+        }
+    }
+}
+
+static int has_limit(const apr_array_header_t *limits, apr_uint64_t id)
+{
+    int i;
+
+    for (i = 0; i < limits->nelts; i++) {
+        if (APR_ARRAY_IDX(limits, i, fg_limit_t).id == id) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void merge_limits(fg_policy_limits_t *out, const fg_policy_limits_t *add, apr_pool_t *pool)
+{
+    apr_array_header_t *sum;
+    int i;
+
+    if (*add == NULL) {
+        return;
+    }
+    if (*out == NULL) {
+        *out = *add;
+        return;
+    }
+    sum = apr_array_copy(pool, *out);
+    for (i = 0; i < (*add)->nelts; i++) {
+        const fg_limit_t *limit = &APR_ARRAY_IDX(*add, i, fg_limit_t);
+        if (!has_limit(sum, limit->id)) {
+            APR_ARRAY_PUSH(sum, fg_limit_t) = *limit;
+        }
+    }
+    *out = sum;
+}
+
+static void merge_countries(fg_policy_countries_t *out, const fg_policy_countries_t *add,
+                            apr_pool_t *pool)
+{
+    if (*add == NULL) {
+        return;
+    }
+    *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
+}
+
+fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool)
+{
+    fg_policy_t *out = apr_pmemdup(pool, base, sizeof(*base));
+
+#define FG_POLICY_MERGE(kind, name) merge_##kind(&out->name, &add->name, pool);
+    FG_POLICY_FIELDS(FG_POLICY_MERGE)
+#undef FG_POLICY_MERGE
+    return out;
+}
+
+/* --- getters: here are the defaults ----------------------------------------------------------- */
+
+fg_mode_t fg_policy_mode(const fg_policy_t *policy)
+{
+    return policy->mode.mode == FG_MODE_UNSET ? FG_MODE_OFF : policy->mode.mode;
+}
+
+const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy)
+{
+    return policy->captcha == &fg_captcha_off ? NULL : policy->captcha;
+}
+
+int fg_policy_is_bare(const fg_policy_t *policy)
+{
+    return policy->limits == NULL && policy->countries == NULL && fg_policy_captcha(policy) == NULL;
+}
+
+const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy, apr_pool_t *pool)
+{
+    static const fg_rate_t rates[] = {{10, apr_time_from_sec(600)}, {60, apr_time_from_sec(86400)}};
+    static const apr_array_header_t rate_array = {
+        .elt_size = sizeof(fg_rate_t), .nelts = 2, .nalloc = 2, .elts = (char *)rates};
+    static const apr_array_header_t none = {.elt_size = sizeof(fg_limit_t)};
+    apr_array_header_t *made;
+    fg_limit_t *limit;
+
+    if (policy->limits != NULL) {
+        return policy->limits;
+    }
+    if (!fg_policy_is_bare(policy)) {
+        return &none;
+    }
+    made = apr_array_make(pool, 1, sizeof(fg_limit_t));
+    limit = &APR_ARRAY_PUSH(made, fg_limit_t);
+    limit->key = FG_KEY_IP;
+    limit->rates = &rate_array;
+    limit->action = FG_ACT_REFUSE;
+    limit->when = FG_COUNT_ATTEMPTS;
+    limit->text = FG_POLICY_DEFAULT_LIMIT;
+    limit->id = policy->mode.scope;
+    return made;
+}
+
+static int names_have(const apr_array_header_t *names, const char *name)
+{
+    int i;
+
+    for (i = 0; i < names->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(names, i, const char *), name) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int fg_policy_guards_method(const fg_policy_t *policy, const char *method)
+{
+    if (policy->methods == NULL) {
+        return strcmp(method, "POST") == 0;
+    }
+    return names_have(policy->methods, method);
+}
+
+int fg_policy_guards_path(const fg_policy_t *policy, const char *path)
+{
+    int i;
+
+    if (policy->paths == NULL) {
+        return 1;
+    }
+    for (i = 0; i < policy->paths->nelts; i++) {
+        /* A star crosses slashes: what is written with it shall guard more, not less. */
+        if (apr_fnmatch(APR_ARRAY_IDX(policy->paths, i, const char *), path, 0) == APR_SUCCESS) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const char *fg_policy_captcha_field(const fg_policy_t *policy)
+{
+    const fg_captcha_provider_t *provider = fg_policy_captcha(policy);
+
+    if (provider == NULL) {
+        return NULL;
+    }
+    return policy->captcha_field != NULL ? policy->captcha_field : provider->field;
+}
+
+fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause)
+{
+    fg_action_t action = (fg_action_t)policy->captcha_on_error.action[cause];
+
+    return action == FG_ACT_UNSET ? FG_ACT_REFUSE : action;
+}
+
+apr_off_t fg_policy_body_limit(const fg_policy_t *policy)
+{
+    return policy->body_limit.size != 0 ? policy->body_limit.size : BODY_LIMIT_DEFAULT;
+}
+
+int fg_policy_body_over_passes(const fg_policy_t *policy)
+{
+    return policy->body_limit.size != 0 && policy->body_limit.over == FG_ACT_ALLOW;
+}
+
+/* --- countries -------------------------------------------------------------------------------- */
+
+static int in_european_union(const char *code)
+{
+    const char *at;
+
+    for (at = european_union; *at != '\0'; at += 3) {
+        if (at[0] == code[0] && at[1] == code[1]) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* How closely a listed code names a country: 0 not at all, 1 `*`, 2 the union, 3 by itself. */
+static int closeness(const char *listed, const char *code)
+{
+    if (*code == '\0') {
+        return strcmp(listed, "unknown") == 0 ? 3 : 0;
+    }
+    if (strcmp(listed, code) == 0) {
+        return 3;
+    }
+    if (strcmp(listed, "EU") == 0) {
+        return in_european_union(code) ? 2 : 0;
+    }
+    return strcmp(listed, "*") == 0;
+}
+
+const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const char *code)
+{
+    const fg_country_rule_t *found = NULL;
+    int best = 0;
+    int i;
+
+    for (i = 0; policy->countries != NULL && i < policy->countries->nelts; i++) {
+        const fg_country_rule_t *rule = &APR_ARRAY_IDX(policy->countries, i, fg_country_rule_t);
+        int close = closeness(rule->code, code);
+
+        if (close > 0 && close >= best) {
+            best = close;
+            found = rule;
+        }
+    }
+    return found;
+}
+
+int fg_limit_covers_country(const fg_limit_t *limit, const char *code)
+{
+    int i;
+
+    if (limit->countries == NULL) {
+        return *code != '\0';
+    }
+    for (i = 0; i < limit->countries->nelts; i++) {
+        if (closeness(APR_ARRAY_IDX(limit->countries, i, const char *), code) > 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int fg_policy_needs_country(const fg_policy_t *policy)
+{
+    int i;
+
+    if (policy->countries != NULL) {
+        return 1;
+    }
+    for (i = 0; policy->limits != NULL && i < policy->limits->nelts; i++) {
+        if (APR_ARRAY_IDX(policy->limits, i, fg_limit_t).key == FG_KEY_COUNTRY) {
+            return 1;
+        }
+    }
+    return 0;
+}

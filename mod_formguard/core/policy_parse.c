@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an administrator or a site owner typed, made into a policy. Everything is strict: a value
+ * that is not understood whole is refused with the reason, and changes nothing. */
+#include <stddef.h>
+#include <string.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "policy.h"
+#include "policy_internal.h"
+
+#define NAME_MAX_LEN 512
+
+const char *fg_parse_wrong(const fg_words_t *words, const char *value, const char *reason)
+{
+    return apr_psprintf(words->temp_pool, "'%s' %s", value, reason);
+}
+
+const char *fg_parse_one_word(const fg_words_t *words, const char *syntax)
+{
+    if (words->argc != 1 || *words->argv[0] == '\0') {
+        return apr_psprintf(words->temp_pool, "takes one value: %s", syntax);
+    }
+    return NULL;
+}
+
+/* --- plain kinds ------------------------------------------------------------------------------ */
+
+const char *fg_parse_mode(const fg_directive_t *directive, fg_policy_t *policy,
+                          const fg_words_t *words)
+{
+    fg_policy_mode_t *mode = FIELD(policy, directive, fg_policy_mode_t);
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error != NULL) {
+        return error;
+    }
+    if (strcasecmp(words->argv[0], "on") == 0) {
+        mode->mode = FG_MODE_ON;
+    }
+    else if (strcasecmp(words->argv[0], "off") == 0) {
+        mode->mode = FG_MODE_OFF;
+    }
+    else if (strcasecmp(words->argv[0], "detectiononly") == 0) {
+        mode->mode = FG_MODE_DETECT;
+    }
+    else {
+        return fg_parse_wrong(words, words->argv[0], "is none of On, Off, DetectionOnly");
+    }
+    mode->scope = fg_rule_id(words->scope, NULL);
+    return NULL;
+}
+
+const char *fg_parse_flag(const fg_directive_t *directive, fg_policy_t *policy,
+                          const fg_words_t *words)
+{
+    fg_policy_flag_t *flag = FIELD(policy, directive, fg_policy_flag_t);
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error != NULL) {
+        return error;
+    }
+    if (strcasecmp(words->argv[0], "on") != 0 && strcasecmp(words->argv[0], "off") != 0) {
+        return fg_parse_wrong(words, words->argv[0], "is neither On nor Off");
+    }
+    *flag = strcasecmp(words->argv[0], "on") == 0 ? FG_MODE_ON : FG_MODE_OFF;
+    return NULL;
+}
+
+static const char *check_method(const char *word)
+{
+    const char *p;
+
+    for (p = word; *p != '\0'; p++) {
+        /* RFC 9110 5.6.2: what a token is made of */
+        if (!apr_isalnum(*p) && strchr("!#$%&'*+-.^_`|~", *p) == NULL) {
+            return "is no HTTP method";
+        }
+        if (apr_islower(*p)) {
+            return "is no HTTP method of any form: methods are written in capitals";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_path(const char *word)
+{
+    return *word == '/' || *word == '*' ? NULL : "is no URL path: it must start with '/' or '*'";
+}
+
+static const char *check_name(const char *word)
+{
+    return strlen(word) <= NAME_MAX_LEN ? NULL : "is longer than any field name that is read";
+}
+
+const char *fg_parse_words(const fg_directive_t *directive, fg_policy_t *policy,
+                           const fg_words_t *words, fg_word_check_fn *check)
+{
+    apr_array_header_t *names = apr_array_make(words->pool, words->argc, sizeof(const char *));
+    int i;
+
+    if (words->argc == 0) {
+        return apr_psprintf(words->temp_pool, "takes one value at least: %s", directive->syntax);
+    }
+    for (i = 0; i < words->argc; i++) {
+        const char *reason = *words->argv[i] == '\0' ? "is empty" : check(words->argv[i]);
+        if (reason != NULL) {
+            return fg_parse_wrong(words, words->argv[i], reason);
+        }
+        APR_ARRAY_PUSH(names, const char *) = apr_pstrdup(words->pool, words->argv[i]);
+    }
+    *FIELD(policy, directive, fg_policy_names_t) = names;
+    return NULL;
+}
+
+const char *fg_parse_methods(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    return fg_parse_words(directive, policy, words, check_method);
+}
+
+const char *fg_parse_paths(const fg_directive_t *directive, fg_policy_t *policy,
+                           const fg_words_t *words)
+{
+    return fg_parse_words(directive, policy, words, check_path);
+}
+
+const char *fg_parse_fields(const fg_directive_t *directive, fg_policy_t *policy,
+                            const fg_words_t *words)
+{
+    return fg_parse_words(directive, policy, words, check_name);
+}
+
+const char *fg_parse_text(const fg_directive_t *directive, fg_policy_t *policy,
+                          const fg_words_t *words)
+{
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error == NULL && strlen(words->argv[0]) > NAME_MAX_LEN) {
+        error = "is longer than 512 bytes";
+    }
+    if (error == NULL) {
+        *FIELD(policy, directive, fg_policy_text_t) = apr_pstrdup(words->pool, words->argv[0]);
+    }
+    return error;
+}
+
+/* --- sizes and times -------------------------------------------------------------------------- */
+
+static const char *parse_size(apr_off_t *size, const char *text)
+{
+    char *end;
+    apr_int64_t number;
+    int shift = 0;
+
+    if (!apr_isdigit(*text)) {
+        return "is no size: a number, with K, M or G for 1024, 1024^2, 1024^3 bytes";
+    }
+    errno = 0;
+    number = apr_strtoi64(text, &end, 10);
+    switch (*end) {
+    case 'k':
+    case 'K':
+        shift = 10;
+        break;
+    case 'm':
+    case 'M':
+        shift = 20;
+        break;
+    case 'g':
+    case 'G':
+        shift = 30;
+        break;
+    default:
+        break;
+    }
+    if (shift != 0) {
+        end++;
+    }
+    if (*end != '\0') {
+        return "is no size: a number, with K, M or G for 1024, 1024^2, 1024^3 bytes";
+    }
+    if (errno != 0 || number < 1 || number > ((apr_int64_t)1 << 40) >> shift) {
+        return "is out of range: 1 byte to 1024G";
+    }
+    *size = (apr_off_t)(number << shift);
+    return NULL;
+}
+
+const char *fg_parse_body_limit(const fg_directive_t *directive, fg_policy_t *policy,
+                                const fg_words_t *words)
+{
+    fg_body_limit_t limit = {0, FG_ACT_REFUSE};
+    const char *error;
+
+    if (words->argc < 1 || words->argc > 2) {
+        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
+    }
+    error = parse_size(&limit.size, words->argv[0]);
+    if (error != NULL) {
+        return fg_parse_wrong(words, words->argv[0], error);
+    }
+    if (words->argc == 2) {
+        if (strcasecmp(words->argv[1], "over=pass") == 0) {
+            limit.over = FG_ACT_ALLOW;
+        }
+        else if (strcasecmp(words->argv[1], "over=refuse") != 0) {
+            return fg_parse_wrong(words, words->argv[1], "is neither over=refuse nor over=pass");
+        }
+    }
+    *FIELD(policy, directive, fg_body_limit_t) = limit;
+    return NULL;
+}
+
+const char *fg_parse_period(const fg_directive_t *directive, fg_policy_t *policy,
+                            const fg_words_t *words, apr_interval_time_t least,
+                            apr_interval_time_t most)
+{
+    apr_interval_time_t period;
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error != NULL) {
+        return error;
+    }
+    error = fg_period_parse(&period, words->argv[0]);
+    if (error != NULL) {
+        return fg_parse_wrong(words, words->argv[0], error);
+    }
+    if (period < least || period > most) {
+        return fg_parse_wrong(words, words->argv[0],
+                              apr_psprintf(words->temp_pool, "is out of range: %s to %s",
+                                           fg_period_text(least, words->temp_pool),
+                                           fg_period_text(most, words->temp_pool)));
+    }
+    *FIELD(policy, directive, fg_policy_period_t) = period;
+    return NULL;
+}
+
+/* --- limits and countries --------------------------------------------------------------------- */
+
+static const char *check_code(const char *code)
+{
+    if (strcmp(code, "*") == 0 || strcmp(code, "unknown") == 0 ||
+        (strlen(code) == 2 && apr_isupper(code[0]) && apr_isupper(code[1]))) {
+        return NULL;
+    }
+    return "is no country: two letters (ISO 3166-1), EU, unknown or *";
+}
+
+/* `HK,cn,unknown` into an array of canonical codes. */
+static const char *parse_codes(apr_array_header_t **codes, const char *list,
+                               const fg_words_t *words)
+{
+    char *rest = apr_pstrdup(words->pool, list);
+
+    *codes = apr_array_make(words->pool, 4, sizeof(const char *));
+    for (;;) {
+        char *comma = strchr(rest, ',');
+        const char *error;
+        char *p;
+
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+        if (strcasecmp(rest, "unknown") == 0) {
+            strcpy(rest, "unknown");
+        }
+        else {
+            for (p = rest; *p != '\0'; p++) {
+                *p = (char)apr_toupper(*p);
+            }
+        }
+        error = check_code(rest);
+        if (error != NULL) {
+            return fg_parse_wrong(words, rest, error);
+        }
+        APR_ARRAY_PUSH(*codes, const char *) = rest;
+        if (comma == NULL) {
+            return NULL;
+        }
+        rest = comma + 1;
+    }
+}
+
+/* The words as one line, one space between: how a rule is told in the log. */
+static const char *rule_text(const fg_words_t *words)
+{
+    const char *text = words->argv[0];
+    int i;
+
+    for (i = 1; i < words->argc; i++) {
+        text = apr_pstrcat(words->pool, text, " ", words->argv[i], NULL);
+    }
+    return apr_pstrdup(words->pool, text);
+}
+
+static const char *parse_limit_key(fg_limit_t *limit, const char *word, const fg_words_t *words)
+{
+    limit->when = FG_COUNT_ATTEMPTS;
+    if (strcasecmp(word, "ip") == 0) {
+        limit->key = FG_KEY_IP;
+    }
+    else if (strcasecmp(word, "country") == 0) {
+        limit->key = FG_KEY_COUNTRY;
+    }
+    else if (strncasecmp(word, "country=", 8) == 0) {
+        apr_array_header_t *codes;
+        const char *error = parse_codes(&codes, word + 8, words);
+
+        limit->key = FG_KEY_COUNTRY;
+        limit->countries = codes;
+        return error;
+    }
+    else if (strcasecmp(word, "form") == 0) {
+        limit->key = FG_KEY_FORM;
+        limit->when = FG_COUNT_ACCEPTED;
+    }
+    else {
+        return fg_parse_wrong(words, word, "is no key: ip, country, country=CC,CC or form");
+    }
+    return NULL;
+}
+
+static const char *parse_limit_option(fg_limit_t *limit, const char *word, const fg_words_t *words)
+{
+    if (strcasecmp(word, "action=refuse") == 0) {
+        limit->action = FG_ACT_REFUSE;
+    }
+    else if (strcasecmp(word, "action=log") == 0) {
+        limit->action = FG_ACT_LOG;
+    }
+    else if (strcasecmp(word, "count=attempts") == 0) {
+        limit->when = FG_COUNT_ATTEMPTS;
+    }
+    else if (strcasecmp(word, "count=accepted") == 0) {
+        limit->when = FG_COUNT_ACCEPTED;
+    }
+    else {
+        return fg_parse_wrong(
+            words, word, "is no option: action=refuse, action=log, count=attempts, count=accepted");
+    }
+    return NULL;
+}
+
+const char *fg_parse_limit(const fg_directive_t *directive, fg_policy_t *policy,
+                           const fg_words_t *words)
+{
+    fg_policy_limits_t *limits = FIELD(policy, directive, fg_policy_limits_t);
+    apr_array_header_t *rates;
+    apr_array_header_t *sum;
+    fg_limit_t limit;
+    const char *error;
+    int i;
+
+    if (words->argc < 2) {
+        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
+    }
+    memset(&limit, 0, sizeof(limit));
+    limit.action = FG_ACT_REFUSE;
+    rates = apr_array_make(words->pool, 2, sizeof(fg_rate_t));
+    error = parse_limit_key(&limit, words->argv[0], words);
+    for (i = 1; i < words->argc && error == NULL; i++) {
+        if (strchr(words->argv[i], '=') != NULL) {
+            error = parse_limit_option(&limit, words->argv[i], words);
+            continue;
+        }
+        error = fg_rate_parse(&APR_ARRAY_PUSH(rates, fg_rate_t), words->argv[i], words->temp_pool);
+        if (error != NULL) {
+            return fg_parse_wrong(words, words->argv[i], error);
+        }
+    }
+    if (error != NULL) {
+        return error;
+    }
+    if (rates->nelts < 1 || rates->nelts > FG_LIMIT_RATES_MAX) {
+        return apr_psprintf(words->temp_pool, "'%s' has %d rates: 1 to %d are possible",
+                            rule_text(words), rates->nelts, FG_LIMIT_RATES_MAX);
+    }
+    limit.rates = rates;
+    limit.text = rule_text(words);
+    limit.id = fg_rule_id(words->scope, limit.text);
+    sum = *limits == NULL ? apr_array_make(words->pool, 4, sizeof(fg_limit_t))
+                          : apr_array_copy(words->pool, *limits);
+    APR_ARRAY_PUSH(sum, fg_limit_t) = limit;
+    *limits = sum;
+    return NULL;
+}
+
+const char *fg_parse_country(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    fg_policy_countries_t *rules = FIELD(policy, directive, fg_policy_countries_t);
+    apr_array_header_t *codes;
+    apr_array_header_t *sum;
+    fg_country_rule_t rule;
+    const char *error;
+    int i;
+
+    if (words->argc != 2) {
+        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
+    }
+    error = parse_codes(&codes, words->argv[0], words);
+    if (error != NULL) {
+        return error;
+    }
+    if (strcasecmp(words->argv[1], "allow") == 0) {
+        rule.action = FG_ACT_ALLOW;
+    }
+    else if (strcasecmp(words->argv[1], "refuse") == 0) {
+        rule.action = FG_ACT_REFUSE;
+    }
+    else if (strcasecmp(words->argv[1], "log") == 0) {
+        rule.action = FG_ACT_LOG;
+    }
+    else {
+        return fg_parse_wrong(words, words->argv[1], "is none of allow, refuse, log");
+    }
+    rule.text = rule_text(words);
+    sum = *rules == NULL ? apr_array_make(words->pool, codes->nelts, sizeof(fg_country_rule_t))
+                         : apr_array_copy(words->pool, *rules);
+    for (i = 0; i < codes->nelts; i++) {
+        rule.code = APR_ARRAY_IDX(codes, i, const char *);
+        APR_ARRAY_PUSH(sum, fg_country_rule_t) = rule;
+    }
+    *rules = sum;
+    return NULL;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was typed about captchas, made into a policy. No error text ever shows a secret. */
+#include <string.h>
+
+#include <apr_file_io.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "http_client.h"
+#include "policy_internal.h"
+
+#define SECRET_MAX      256
+#define SECRET_FILE_MAX 1024
+
+const char *fg_parse_captcha(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    const fg_captcha_provider_t *provider;
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error != NULL) {
+        return error;
+    }
+    provider = strcasecmp(words->argv[0], "off") == 0 ? &fg_captcha_off
+                                                      : fg_captcha_provider(words->argv[0]);
+    if (provider == NULL) {
+        return fg_parse_wrong(words, words->argv[0],
+                              apr_psprintf(words->temp_pool, "is none of off, %s",
+                                           fg_captcha_provider_names(words->temp_pool)));
+    }
+    *FIELD(policy, directive, fg_policy_provider_t) = provider;
+    return NULL;
+}
+
+/* @return NULL, or what is wrong; never the secret itself */
+static const char *check_secret(const char *secret, apr_size_t len)
+{
+    apr_size_t i;
+
+    if (len == 0) {
+        return "is empty";
+    }
+    if (len > SECRET_MAX) {
+        return "is longer than 256 bytes";
+    }
+    for (i = 0; i < len; i++) {
+        if (!apr_isgraph(secret[i])) {
+            return "holds something that is no visible ASCII character";
+        }
+    }
+    return NULL;
+}
+
+const char *fg_parse_secret(const fg_directive_t *directive, fg_policy_t *policy,
+                            const fg_words_t *words)
+{
+    const char *error;
+
+    if (words->argc != 1) {
+        return apr_psprintf(words->temp_pool, "takes one value: %s", directive->syntax);
+    }
+    error = check_secret(words->argv[0], strlen(words->argv[0]));
+    if (error != NULL) {
+        return apr_psprintf(words->temp_pool, "the secret %s", error);
+    }
+    *FIELD(policy, directive, fg_policy_text_t) = apr_pstrdup(words->pool, words->argv[0]);
+    return NULL;
+}
+
+static const char *resolve(const fg_words_t *words, const char **path)
+{
+    *path = words->resolve != NULL ? words->resolve(words->baton, words->argv[0]) : words->argv[0];
+    return *path == NULL ? fg_parse_wrong(words, words->argv[0], "is no path") : NULL;
+}
+
+/* Read as whoever starts the server, usually root; others must not be able to. */
+static const char *read_secret_file(const char *path, char *buffer, apr_size_t *len,
+                                    const fg_words_t *words)
+{
+    apr_file_t *file;
+    apr_finfo_t info;
+    apr_status_t rv;
+    char text[120];
+
+    rv = apr_stat(&info, path, APR_FINFO_TYPE | APR_FINFO_PROT | APR_FINFO_SIZE, words->temp_pool);
+    /* Anything but a plain file could hang the start (a FIFO) or hold something else. */
+    if (rv == APR_SUCCESS && info.filetype != APR_REG) {
+        return fg_parse_wrong(words, path, "is no plain file");
+    }
+    if (rv == APR_SUCCESS && (info.protection & (APR_FPROT_WREAD | APR_FPROT_WWRITE)) != 0) {
+        return fg_parse_wrong(words, path, "may be read or written by everybody: chmod o= it");
+    }
+    if (rv == APR_SUCCESS && info.size > SECRET_FILE_MAX) {
+        return fg_parse_wrong(words, path,
+                              "is larger than 1024 bytes: it shall hold the secret alone");
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_open(&file, path, APR_FOPEN_READ, APR_FPROT_OS_DEFAULT, words->temp_pool);
+    }
+    if (rv == APR_SUCCESS) {
+        *len = SECRET_FILE_MAX;
+        rv = apr_file_read(file, buffer, len);
+        apr_file_close(file);
+    }
+    if (rv == APR_EOF) {
+        *len = 0;
+    }
+    else if (rv != APR_SUCCESS) {
+        return fg_parse_wrong(words, path,
+                              apr_psprintf(words->temp_pool, "can't be read: %s",
+                                           apr_strerror(rv, text, sizeof(text))));
+    }
+    return NULL;
+}
+
+const char *fg_parse_secret_file(const fg_directive_t *directive, fg_policy_t *policy,
+                                 const fg_words_t *words)
+{
+    char buffer[SECRET_FILE_MAX];
+    apr_size_t len = 0;
+    const char *path;
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error == NULL) {
+        error = resolve(words, &path);
+    }
+    if (error == NULL) {
+        error = read_secret_file(path, buffer, &len, words);
+    }
+    if (error != NULL) {
+        return error;
+    }
+    while (len > 0 && apr_isspace(buffer[len - 1])) {
+        len--;
+    }
+    error = check_secret(buffer, len);
+    if (error != NULL) {
+        return fg_parse_wrong(
+            words, path, apr_psprintf(words->temp_pool, "is no use: the secret in it %s", error));
+    }
+    *FIELD(policy, directive, fg_policy_text_t) = apr_pstrmemdup(words->pool, buffer, len);
+    return NULL;
+}
+
+const char *fg_parse_ca_file(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    const char *path;
+    apr_finfo_t info;
+    apr_status_t rv;
+    char text[120];
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error == NULL) {
+        error = resolve(words, &path);
+    }
+    if (error != NULL) {
+        return error;
+    }
+    rv = apr_stat(&info, path, APR_FINFO_TYPE, words->temp_pool);
+    if (rv != APR_SUCCESS) {
+        return fg_parse_wrong(words, path,
+                              apr_psprintf(words->temp_pool, "can't be read: %s",
+                                           apr_strerror(rv, text, sizeof(text))));
+    }
+    if (info.filetype != APR_REG) {
+        return fg_parse_wrong(words, path, "is no plain file");
+    }
+    *FIELD(policy, directive, fg_policy_text_t) = apr_pstrdup(words->pool, path);
+    return NULL;
+}
+
+const char *fg_parse_endpoint(const fg_directive_t *directive, fg_policy_t *policy,
+                              const fg_words_t *words)
+{
+    const char *error = fg_parse_one_word(words, directive->syntax);
+
+    if (error == NULL) {
+        error = fg_http_check_url(words->argv[0], words->temp_pool);
+        if (error != NULL) {
+            return fg_parse_wrong(words, words->argv[0], error);
+        }
+        *FIELD(policy, directive, fg_policy_text_t) = apr_pstrdup(words->pool, words->argv[0]);
+    }
+    return error;
+}
+
+const char *fg_parse_min_score(const fg_directive_t *directive, fg_policy_t *policy,
+                               const fg_words_t *words)
+{
+    fg_double_t *score = FIELD(policy, directive, fg_double_t);
+    const char *error = fg_parse_one_word(words, directive->syntax);
+    const char *p;
+    double value = 0;
+    double place = 1;
+
+    if (error != NULL) {
+        return error;
+    }
+    /* By hand: strtod() takes the decimal point from the locale, and hexadecimal, and `nan`. */
+    p = words->argv[0];
+    if ((*p != '0' && *p != '1') || (p[1] != '\0' && p[1] != '.') || strlen(p) > 8) {
+        return fg_parse_wrong(words, words->argv[0], "is no score: 0.0 to 1.0");
+    }
+    value = *p++ - '0';
+    for (p += *p == '.'; *p != '\0'; p++) {
+        if (!apr_isdigit(*p)) {
+            return fg_parse_wrong(words, words->argv[0], "is no score: 0.0 to 1.0");
+        }
+        place /= 10;
+        value += (*p - '0') * place;
+    }
+    if (value > 1) {
+        return fg_parse_wrong(words, words->argv[0], "is no score: 0.0 to 1.0");
+    }
+    score->set = 1;
+    score->value = value;
+    return NULL;
+}
+
+const char *fg_parse_on_error(const fg_directive_t *directive, fg_policy_t *policy,
+                              const fg_words_t *words)
+{
+    fg_on_error_t *on_error = FIELD(policy, directive, fg_on_error_t);
+    fg_on_error_t parsed = *on_error;
+    int i;
+
+    if (words->argc == 0) {
+        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
+    }
+    for (i = 0; i < words->argc; i++) {
+        const char *equals = strchr(words->argv[i], '=');
+        fg_cause_t cause = FG_CAUSE_NONE;
+
+        if (equals != NULL) {
+            cause = fg_cause_by_name(apr_pstrmemdup(words->temp_pool, words->argv[i],
+                                                    (apr_size_t)(equals - words->argv[i])));
+        }
+        if (cause == FG_CAUSE_NONE) {
+            return fg_parse_wrong(words, words->argv[i],
+                                  "names no cause: timeout, unreachable, server-error, quota, "
+                                  "bad-secret or busy, each with =allow or =refuse");
+        }
+        if (strcasecmp(equals + 1, "allow") == 0) {
+            parsed.action[cause] = FG_ACT_ALLOW;
+        }
+        else if (strcasecmp(equals + 1, "refuse") == 0) {
+            parsed.action[cause] = FG_ACT_REFUSE;
+        }
+        else {
+            return fg_parse_wrong(words, words->argv[i], "has neither =allow nor =refuse");
+        }
+    }
+    *on_error = parsed;
+    return NULL;
+}
+
+static const char *check_hostname(const char *word)
+{
+    const char *p;
+
+    for (p = word; *p != '\0'; p++) {
+        if (!apr_isalnum(*p) && strchr(".-*?_", *p) == NULL) {
+            return "is no host name (no scheme, port or path belongs to it)";
+        }
+    }
+    return NULL;
+}
+
+const char *fg_parse_hostnames(const fg_directive_t *directive, fg_policy_t *policy,
+                               const fg_words_t *words)
+{
+    return fg_parse_words(directive, policy, words, check_hostname);
+}
+
+const char *fg_parse_max_age(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    return fg_parse_period(directive, policy, words, apr_time_from_sec(1),
+                           apr_time_from_sec(86400));
+}
+
+const char *fg_parse_timeout(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    return fg_parse_period(directive, policy, words, apr_time_from_msec(100),
+                           apr_time_from_sec(30));
+}

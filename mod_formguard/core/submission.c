@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "submission.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_tables.h>
+
+/* One field somebody asked about. */
+typedef struct wanted {
+    const char *asked;    /* as configured, and as JSON names it */
+    const char *name;     /* as PHP names it */
+    apr_size_t asked_len; /* bytes */
+    apr_size_t name_len;  /* bytes */
+    const char *value;    /* NULL: not there, or not as one string; else `room` */
+    char *room;           /* kept for the next value of that name: a repeated name costs nothing */
+    apr_size_t size;      /* bytes of it */
+    apr_size_t len;       /* bytes kept */
+    apr_size_t total;     /* bytes posted */
+    int in_body;          /* there in any shape */
+    int in_query;
+} wanted_t;
+
+struct fg_submission {
+    apr_pool_t *pool;
+    apr_array_header_t *wanted;
+    int json;
+};
+
+fg_submission_t *fg_submission_create(apr_pool_t *pool)
+{
+    fg_submission_t *submission = apr_pcalloc(pool, sizeof(*submission));
+
+    submission->pool = pool;
+    submission->wanted = apr_array_make(pool, 4, sizeof(wanted_t));
+    return submission;
+}
+
+static wanted_t *find(const fg_submission_t *submission, const char *asked)
+{
+    int i;
+
+    for (i = 0; i < submission->wanted->nelts; i++) {
+        wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
+        if (strcmp(w->asked, asked) == 0) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+void fg_submission_want(fg_submission_t *submission, const char *name)
+{
+    wanted_t *w;
+    char *php;
+
+    if (find(submission, name) != NULL) {
+        return;
+    }
+    w = &APR_ARRAY_PUSH(submission->wanted, wanted_t);
+    memset(w, 0, sizeof(*w));
+    w->asked = apr_pstrdup(submission->pool, name);
+    w->asked_len = strlen(name);
+    php = apr_palloc(submission->pool, w->asked_len + 1);
+    w->name_len = fg_body_php_name(php, name, w->asked_len);
+    w->name = php;
+}
+
+void fg_submission_json(fg_submission_t *submission, int json)
+{
+    submission->json = json;
+}
+
+static void keep(const fg_submission_t *submission, wanted_t *w, const fg_field_t *field)
+{
+    if (field->value_len >= w->size) {
+        w->size = field->value_len * 2 + 64;
+        w->room = apr_palloc(submission->pool, w->size);
+    }
+    memcpy(w->room, field->value, field->value_len);
+    w->room[field->value_len] = '\0';
+    w->value = w->room;
+    w->len = field->value_len;
+    w->total = field->total_len;
+}
+
+/* 1 if `longer` names something inside the array (or object) `outer`. */
+static int inside(const char *longer, apr_size_t longer_len, const char *outer,
+                  apr_size_t outer_len, char opener)
+{
+    return longer_len > outer_len && longer[outer_len] == opener &&
+           memcmp(longer, outer, outer_len) == 0;
+}
+
+void fg_submission_field(void *baton, const fg_field_t *field)
+{
+    fg_submission_t *submission = baton;
+    char opener = submission->json ? '.' : '[';
+    int i;
+
+    for (i = 0; i < submission->wanted->nelts; i++) {
+        wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
+        const char *name = submission->json ? w->asked : w->name;
+        apr_size_t len = submission->json ? w->asked_len : w->name_len;
+
+        if (field->name_len == len && memcmp(field->name, name, len) == 0) {
+            w->in_body = 1;
+            if (!field->is_file) { /* a file lands elsewhere and replaces no string */
+                keep(submission, w, field);
+            }
+        }
+        else if (inside(field->name, field->name_len, name, len, opener)) {
+            w->in_body = 1; /* an array of that name: it replaces the string */
+            w->value = field->is_file ? w->value : NULL;
+        }
+        else if (inside(name, len, field->name, field->name_len, opener)) {
+            w->value = field->is_file ? w->value : NULL; /* a string replaces the array */
+        }
+    }
+}
+
+/* A field of the query string only counts as being there. */
+static void query_field(void *baton, const fg_field_t *field)
+{
+    fg_submission_t *submission = baton;
+    int i;
+
+    for (i = 0; i < submission->wanted->nelts; i++) {
+        wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
+
+        if ((field->name_len == w->name_len && memcmp(field->name, w->name, w->name_len) == 0) ||
+            inside(field->name, field->name_len, w->name, w->name_len, '[')) {
+            w->in_query = 1;
+        }
+    }
+}
+
+fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *query)
+{
+    fg_body_t *body;
+    fg_body_status_t status;
+
+    if (query == NULL || *query == '\0' || submission->wanted->nelts == 0) {
+        return FG_BODY_OK;
+    }
+    status = fg_body_create(&body, "application/x-www-form-urlencoded", &fg_body_default_caps,
+                            query_field, submission, submission->pool);
+    if (status == FG_BODY_OK) {
+        fg_body_feed(body, query, strlen(query));
+        status = fg_body_finish(body);
+    }
+    return status;
+}
+
+int fg_submission_has(const fg_submission_t *submission, const char *name)
+{
+    const wanted_t *w = find(submission, name);
+
+    return w != NULL && (w->in_body || w->in_query);
+}
+
+const char *fg_submission_value(const fg_submission_t *submission, const char *name,
+                                apr_size_t *len, apr_size_t *total)
+{
+    const wanted_t *w = find(submission, name);
+
+    if (w == NULL || w->value == NULL) {
+        return NULL;
+    }
+    if (len != NULL) {
+        *len = w->len;
+    }
+    if (total != NULL) {
+        *total = w->total;
+    }
+    return w->value;
+}
