@@ -34,6 +34,14 @@ typedef struct fg_rate {
 const char *fg_rate_parse(fg_rate_t *rate, const char *text, apr_pool_t *pool);
 
 /**
+ * Parse a span of time: `NUMBER[UNIT]`, UNIT one of `ms s m h d w`, seconds without one.
+ * @param period set on success only, microseconds, 1 ms to FG_RATE_MAX_PERIOD
+ * @param text   what the user typed
+ * @return NULL, or a sentence that says what is wrong with the value
+ */
+const char *fg_period_parse(apr_interval_time_t *period, const char *text);
+
+/**
  * Write a period as a user would (`600` seconds is `10m`).
  * @param period in microseconds
  * @param pool   owns the text

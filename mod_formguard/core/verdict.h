@@ -71,7 +71,8 @@ typedef struct fg_verdict {
     apr_interval_time_t retry_after; /**< microseconds; 0: unknown */
     int has_score;
     double score;
-    fg_country_code_t country; /**< "" when unknown or not asked for */
+    int country_known;         /**< 1: there is a country database */
+    fg_country_code_t country; /**< what it says; "" is unknown */
 } fg_verdict_t;
 
 #endif
