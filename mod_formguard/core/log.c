@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file log.c
+ * @brief Formats lines for the caller's log, and makes foreign values fit to stand in one.
+ */
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void fg_log(const fg_log_t *log, fg_log_level_t level, apr_status_t rv, const char *fmt, ...)
+{
+    char line[FG_LOG_LINE_MAX + 1];
+    va_list args;
+
+    if (!log || !log->write) {
+        return;
+    }
+    va_start(args, fmt);
+    if (vsnprintf(line, sizeof(line), fmt, args) < 0) {
+        line[0] = '\0';
+    }
+    va_end(args);
+    log->write(log->baton, level, rv, line);
+}
+
+/* Not isalnum(): what is safe must not depend on the locale. */
+static int is_safe(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("._:/-", c) != NULL);
+}
+
+const char *fg_log_value(char out[FG_LOG_VALUE_MAX + 1], const char *value)
+{
+    static const char more[] = "...";
+    size_t n = 0;
+
+    if (!value || !*value) {
+        memcpy(out, "-", 2);
+        return out;
+    }
+    for (; value[n] && n < FG_LOG_VALUE_MAX; n++) {
+        out[n] = is_safe(value[n]) ? value[n] : '_';
+    }
+    out[n] = '\0';
+    if (value[n]) {
+        memcpy(out + FG_LOG_VALUE_MAX - (sizeof(more) - 1), more, sizeof(more));
+    }
+    return out;
+}
