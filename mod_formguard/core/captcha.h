@@ -37,23 +37,23 @@ typedef struct fg_captcha_provider fg_captcha_provider_t;
 typedef struct fg_captcha_check {
     const fg_captcha_provider_t *provider;
     const char *secret;
-    const char *endpoint;                  /**< NULL: the provider's */
-    const char *ca_file;                   /**< NULL: the system's */
-    apr_interval_time_t timeout;           /**< microseconds */
-    const apr_array_header_t *hostnames;   /**< const char *, globs; NULL or empty: any */
-    const char *action;                    /**< NULL: any */
-    double min_score;                      /**< for providers that score */
-    apr_interval_time_t max_age;           /**< microseconds; 0: the provider's */
-    const char *remote_ip;                 /**< NULL: not told */
+    const char *endpoint;                /**< NULL: the provider's */
+    const char *ca_file;                 /**< NULL: the system's */
+    apr_interval_time_t timeout;         /**< microseconds */
+    const apr_array_header_t *hostnames; /**< const char *, globs; NULL or empty: any */
+    const char *action;                  /**< NULL: any */
+    double min_score;                    /**< for providers that score */
+    apr_interval_time_t max_age;         /**< microseconds; 0: the provider's */
+    const char *remote_ip;               /**< NULL: not told */
     fg_time_t now;
 } fg_captcha_check_t;
 
 typedef struct fg_captcha_result {
-    fg_reason_t reason;   /**< FG_ACCEPTED, a CAPTCHA_… reason, or FG_VERIFIER with a cause */
-    fg_cause_t cause;     /**< why, for FG_VERIFIER */
+    fg_reason_t reason; /**< FG_ACCEPTED, a CAPTCHA_… reason, or FG_VERIFIER with a cause */
+    fg_cause_t cause;   /**< why, for FG_VERIFIER */
     int has_score;
-    double score;         /**< 0 to 1 */
-    const char *detail;   /**< for the log: what differed, in words; nothing secret; or NULL */
+    double score;             /**< 0 to 1 */
+    const char *detail;       /**< for the log: what differed, in words; nothing secret; or NULL */
     apr_interval_time_t took; /**< microseconds the vendor took */
 } fg_captcha_result_t;
 
@@ -65,10 +65,19 @@ struct fg_captcha_provider {
     apr_size_t token_max;     /**< longest token taken, bytes */
     int scores;               /**< its replies carry score and action */
     /**
+     * Put the question into a request.
+     * @param check   what to judge by
+     * @param token   NUL-terminated, well formed
+     * @param request URL, CA file, timeout and cap are set; content type, headers and body are to be
+     * @param pool    owns what is put in
+     */
+    void (*ask)(const fg_captcha_check_t *check, const char *token, fg_http_request_t *request,
+                apr_pool_t *pool);
+    /**
      * Judge a whole reply of the vendor.
      * @param check  what to judge by
      * @param reply  the reply, any status
-     * @param result filled in
+     * @param result to be filled in; says server-error so far
      * @param pool   owns result->detail
      */
     void (*judge)(const fg_captcha_check_t *check, const fg_http_reply_t *reply,
@@ -96,7 +105,7 @@ int fg_captcha_well_formed(const fg_captcha_provider_t *provider, const char *to
  * @param result filled in always
  * @param pool   for the request; owns result->detail
  */
-void fg_captcha_verify(fg_http_client_t *client, const fg_captcha_check_t *check,
-                       const char *token, fg_captcha_result_t *result, apr_pool_t *pool);
+void fg_captcha_verify(fg_http_client_t *client, const fg_captcha_check_t *check, const char *token,
+                       fg_captcha_result_t *result, apr_pool_t *pool);
 
 #endif
