@@ -33,14 +33,17 @@ void fg_address_from_sockaddr(fg_address_t *address, const apr_sockaddr_t *sa);
  * The bytes one client is counted under: all of an IPv4 address, the /64 of an IPv6 address
  * (a customer's line has at least that, RFC 6177).
  * @param key FG_ADDRESS_KEY_MAX bytes
- * @return how many bytes were written
+ * @return how many bytes were written; clients without an address share one key
  */
 apr_size_t fg_address_client_key(const fg_address_t *address, unsigned char *key);
 
 /** The same for its neighbourhood: the /24 of an IPv4 address, the /48 of an IPv6 address. */
 apr_size_t fg_address_net_key(const fg_address_t *address, unsigned char *key);
 
-/** 1 for loopback, private, link-local and unspecified addresses, which have no country. */
+/**
+ * 1 for loopback, private, shared (RFC 6598), link-local and unspecified addresses, and for none:
+ * they have no country.
+ */
 int fg_address_is_private(const fg_address_t *address);
 
 #endif

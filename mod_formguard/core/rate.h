@@ -14,9 +14,9 @@
 #include <apr_time.h>
 
 #define FG_RATE_SLICES 6
-#define FG_RATE_LIVE (FG_RATE_SLICES + 1)
+#define FG_RATE_LIVE   (FG_RATE_SLICES + 1)
 
-#define FG_RATE_MAX_COUNT 1000000
+#define FG_RATE_MAX_COUNT  1000000
 #define FG_RATE_MAX_PERIOD apr_time_from_sec(366 * 86400)
 
 typedef struct fg_rate {
@@ -53,5 +53,15 @@ const char *fg_rate_text(const fg_rate_t *rate, apr_pool_t *pool);
 
 /** Length of one sub-window in microseconds, rounded up so that six of them cover the period. */
 apr_interval_time_t fg_rate_slice(const fg_rate_t *rate);
+
+/**
+ * Number of the sub-window that holds `now`. Sub-windows are a sixth of the period exactly, so
+ * two times less than a period apart are never more than FG_RATE_SLICES apart.
+ * @param now steady time in microseconds, not negative
+ */
+apr_uint64_t fg_rate_index(const fg_rate_t *rate, apr_time_t now);
+
+/** When a sub-window begins: the first microsecond for which fg_rate_index() says `index`. */
+apr_time_t fg_rate_begin(const fg_rate_t *rate, apr_uint64_t index);
 
 #endif
