@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file body_internal.h
+ * @brief What the three grammars of the body reader share. Only the reader's own files include it.
+ */
+#ifndef FG_BODY_INTERNAL_H
+#define FG_BODY_INTERNAL_H
+
+#include "body.h"
+
+/** A grammar: both return the status so far. */
+typedef fg_body_status_t fg_body_feed_fn(fg_body_t *body, const char *data, apr_size_t len);
+typedef fg_body_status_t fg_body_finish_fn(fg_body_t *body);
+
+struct fg_body {
+    fg_body_status_t status;
+    fg_body_caps_t caps;
+    fg_field_fn *field;
+    void *baton;
+
+    fg_body_feed_fn *feed; /**< NULL: this type has no fields */
+    fg_body_finish_fn *finish;
+    void *grammar; /**< the grammar's own state */
+
+    char *name; /**< caps.name_len + 1 bytes */
+    apr_size_t name_len;
+    char *value; /**< caps.value_kept + 1 bytes */
+    apr_size_t value_len;
+    apr_size_t total_len;
+    unsigned int fields; /**< counted so far, those PHP drops included, as PHP counts */
+};
+
+/** How PHP takes a field's name. */
+typedef enum fg_php_name {
+    FG_PHP_NAME_OK,
+    FG_PHP_NAME_DROPPED,    /**< the field goes and leaves no trace */
+    FG_PHP_NAME_DESTRUCTIVE /**< the field goes and takes or changes others */
+} fg_php_name_t;
+
+/**
+ * fg_body_php_name() with what it knows besides.
+ * @param out_len set to the length written
+ * @param levels  set to the number of `[…]` levels
+ */
+fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned int *levels,
+                                     const char *name, apr_size_t len);
+
+/** How deep PHP lets `[…]` nest (max_input_nesting_level). */
+#define FG_PHP_NESTING_MAX 64
+
+/** Append to the current name; FG_BODY_NAME_TOO_LONG over the cap. */
+fg_body_status_t fg_body_name_add(fg_body_t *body, const char *data, apr_size_t len);
+
+/** Append to the current value; what is over the cap is counted only. */
+void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len);
+
+/** Count one more field; FG_BODY_TOO_MANY over the cap. */
+fg_body_status_t fg_body_count(fg_body_t *body);
+
+/** Hand out the current name and value as they are, and forget the value. */
+void fg_body_emit(fg_body_t *body, int is_file);
+
+/** Forget name and value. */
+void fg_body_reset(fg_body_t *body);
+
+/** What isspace() says in the C locale, whatever the process's locale. */
+static inline int fg_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/** The value of a hexadecimal digit, or -1. */
+static inline int fg_hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The grammars. Each sets body->feed, body->finish and body->grammar. */
+void fg_urlencoded_init(fg_body_t *body, apr_pool_t *pool);
+fg_body_status_t fg_multipart_init(fg_body_t *body, const char *content_type, apr_pool_t *pool);
+void fg_json_body_init(fg_body_t *body, apr_pool_t *pool);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "body_internal.h"
+
+#include <string.h>
+
+/* `name=value&name=value`, split first and decoded after, as PHP does (main/php_variables.c). */
+
+typedef struct urlencoded {
+    int in_value;
+    int seen;       /* the pair under way has bytes */
+    char escape[2]; /* a `%` cut off by the end of a piece, and its first digit */
+    apr_size_t escape_len;
+} urlencoded_t;
+
+enum { PLAIN, PERCENT, PLUS, AMPERSAND, EQUALS };
+
+static const unsigned char class_of[256] = {
+    ['%'] = PERCENT, ['+'] = PLUS, ['&'] = AMPERSAND, ['='] = EQUALS};
+
+static fg_body_status_t add(fg_body_t *body, const urlencoded_t *u, const char *data,
+                            apr_size_t len)
+{
+    if (!u->in_value) {
+        return fg_body_name_add(body, data, len);
+    }
+    fg_body_value_add(body, data, len);
+    return FG_BODY_OK;
+}
+
+static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u)
+{
+    fg_php_name_t name;
+    unsigned int levels;
+    fg_body_status_t status = fg_body_count(body);
+
+    if (status != FG_BODY_OK) {
+        return status;
+    }
+    name = fg_body_php_name_judge(body->name, &body->name_len, &levels, body->name, body->name_len);
+    if (name == FG_PHP_NAME_DESTRUCTIVE) {
+        return FG_BODY_MALFORMED;
+    }
+    if (name == FG_PHP_NAME_OK) {
+        fg_body_emit(body, 0);
+    }
+    fg_body_reset(body);
+    u->in_value = 0;
+    u->seen = 0;
+    return FG_BODY_OK;
+}
+
+/* The bytes of an escape that turned out to be none are text. */
+static fg_body_status_t flush_escape(fg_body_t *body, urlencoded_t *u)
+{
+    apr_size_t len = u->escape_len;
+
+    u->escape_len = 0;
+    return add(body, u, u->escape, len);
+}
+
+/* One more byte for an escape cut by the end of a piece; *used tells whether it was taken. */
+static fg_body_status_t go_on_escape(fg_body_t *body, urlencoded_t *u, char c, int *used)
+{
+    char byte;
+
+    *used = fg_hex_value(c) >= 0;
+    if (!*used) {
+        return flush_escape(body, u);
+    }
+    if (u->escape_len == 1) {
+        u->escape[u->escape_len++] = c;
+        return FG_BODY_OK;
+    }
+    byte = (char)(fg_hex_value(u->escape[1]) << 4 | fg_hex_value(c));
+    u->escape_len = 0;
+    return add(body, u, &byte, 1);
+}
+
+static const char *plain_run(const char *p, const char *end, int in_value)
+{
+    while (p < end) {
+        unsigned char class = class_of[(unsigned char)*p];
+
+        if (class != PLAIN && !(in_value && class == EQUALS)) {
+            break;
+        }
+        p++;
+    }
+    return p;
+}
+
+/* The special byte at *p, and what belongs to it. */
+static fg_body_status_t special(fg_body_t *body, urlencoded_t *u, const char **p, const char *end)
+{
+    const char *at = (*p)++;
+    char byte;
+
+    switch (class_of[(unsigned char)*at]) {
+    case AMPERSAND:
+        return end_pair(body, u);
+    case EQUALS:
+        u->in_value = 1;
+        return FG_BODY_OK;
+    case PLUS:
+        return add(body, u, " ", 1);
+    default:
+        break;
+    }
+    if (end - at < 3) {
+        u->escape[0] = '%';
+        u->escape_len = 1;
+        return FG_BODY_OK;
+    }
+    if (fg_hex_value(at[1]) < 0 || fg_hex_value(at[2]) < 0) {
+        return add(body, u, at, 1);
+    }
+    byte = (char)(fg_hex_value(at[1]) << 4 | fg_hex_value(at[2]));
+    *p = at + 3;
+    return add(body, u, &byte, 1);
+}
+
+static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
+{
+    urlencoded_t *u = body->grammar;
+    const char *p = data, *end = data + len;
+    fg_body_status_t status = FG_BODY_OK;
+
+    while (p < end && status == FG_BODY_OK) {
+        if (u->escape_len) {
+            int used;
+
+            status = go_on_escape(body, u, *p, &used);
+            p += used;
+        }
+        else {
+            const char *run = p;
+
+            p = plain_run(p, end, u->in_value);
+            u->seen = 1;
+            if (p > run) {
+                status = add(body, u, run, p - run);
+            }
+            if (p < end && status == FG_BODY_OK) {
+                status = special(body, u, &p, end);
+            }
+        }
+    }
+    return status;
+}
+
+static fg_body_status_t finish(fg_body_t *body)
+{
+    urlencoded_t *u = body->grammar;
+    fg_body_status_t status = flush_escape(body, u);
+
+    if (status == FG_BODY_OK && u->seen) {
+        status = end_pair(body, u);
+    }
+    return status;
+}
+
+void fg_urlencoded_init(fg_body_t *body, apr_pool_t *pool)
+{
+    body->grammar = apr_pcalloc(pool, sizeof(urlencoded_t));
+    body->feed = feed;
+    body->finish = finish;
+}
