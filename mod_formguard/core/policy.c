@@ -217,6 +217,16 @@ fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause)
     return action == FG_ACT_UNSET ? FG_ACT_REFUSE : action;
 }
 
+apr_interval_time_t fg_policy_captcha_timeout(const fg_policy_t *policy)
+{
+    return policy->captcha_timeout != 0 ? policy->captcha_timeout : apr_time_from_sec(3);
+}
+
+double fg_policy_captcha_min_score(const fg_policy_t *policy)
+{
+    return policy->captcha_min_score.set ? policy->captcha_min_score.value : 0.5;
+}
+
 apr_off_t fg_policy_body_limit(const fg_policy_t *policy)
 {
     return policy->body_limit.size != 0 ? policy->body_limit.size : BODY_LIMIT_DEFAULT;

@@ -188,6 +188,12 @@ const char *fg_policy_captcha_field(const fg_policy_t *policy);
 /** FG_ACT_REFUSE or FG_ACT_ALLOW for a verification that failed for that cause. */
 fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause);
 
+/** How long a verification may take in all, microseconds. */
+apr_interval_time_t fg_policy_captcha_timeout(const fg_policy_t *policy);
+
+/** The least score that passes, 0 to 1. */
+double fg_policy_captcha_min_score(const fg_policy_t *policy);
+
 /** Largest body inspected, bytes. */
 apr_off_t fg_policy_body_limit(const fg_policy_t *policy);
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file policy_directives.h
+ * @brief The list of directives that set a field of the policy: name, where it may stand
+ *        (fg_context_t), parser, field, syntax, default. Core's table, the command table of the
+ *        module and the check of the manual are made from it.
+ */
+#ifndef FG_POLICY_DIRECTIVES_H
+#define FG_POLICY_DIRECTIVES_H
+
+/* clang-format off */
+#define FG_POLICY_DIRECTIVES(X)                                                                   \
+    X("FormGuard", DIR, mode, mode,                                                               \
+      "On|Off|DetectionOnly", "Off")                                                              \
+    X("FormGuardMethods", DIR, methods, methods,                                                  \
+      "METHOD [METHOD...]", "POST")                                                               \
+    X("FormGuardPath", DIR, paths, paths,                                                         \
+      "GLOB [GLOB...]", "every path")                                                             \
+    X("FormGuardFormField", DIR, fields, form_fields,                                             \
+      "NAME [NAME...]", "every post")                                                             \
+    X("FormGuardLimit", DIR, limit, limits,                                                       \
+      "ip|country[=CC,CC...]|form RATE [RATE...] [action=refuse|log] [count=attempts|accepted]",  \
+      "ip 10/10m 60/1d where no other rule is set")                                               \
+    X("FormGuardCountry", DIR, country, countries,                                                \
+      "CC[,CC...]|EU|unknown|* allow|refuse|log", "every country is allowed")                     \
+    X("FormGuardBodyLimit", DIR, body_limit, body_limit,                                          \
+      "SIZE [over=refuse|pass]", "64M over=refuse")                                               \
+    X("FormGuardCaptcha", DIR, captcha, captcha,                                                  \
+      "off|recaptcha-v2|recaptcha-v3", "off")                                                     \
+    X("FormGuardCaptchaSiteKey", DIR, text, captcha_site_key,                                     \
+      "KEY", "none")                                                                              \
+    X("FormGuardCaptchaSecret", DIR, secret, captcha_secret,                                      \
+      "SECRET", "none")                                                                           \
+    X("FormGuardCaptchaSecretFile", VHOST, secret_file, captcha_secret,                           \
+      "PATH", "none")                                                                             \
+    X("FormGuardCaptchaField", DIR, text, captcha_field,                                          \
+      "NAME", "the service's")                                                                    \
+    X("FormGuardCaptchaMinScore", DIR, min_score, captcha_min_score,                              \
+      "SCORE", "0.5")                                                                             \
+    X("FormGuardCaptchaHostname", DIR, hostnames, captcha_hostnames,                              \
+      "NAME [NAME...]", "the virtual host's ServerName and ServerAlias")                          \
+    X("FormGuardCaptchaAction", DIR, text, captcha_action,                                        \
+      "ACTION", "any")                                                                            \
+    X("FormGuardCaptchaMaxAge", DIR, max_age, captcha_max_age,                                    \
+      "TIME", "the service's life of a token")                                                    \
+    X("FormGuardCaptchaOnError", DIR, on_error, captcha_on_error,                                 \
+      "CAUSE=allow|refuse [CAUSE=allow|refuse...]", "every cause refuse")                         \
+    X("FormGuardCaptchaEndpoint", VHOST, endpoint, captcha_endpoint,                              \
+      "URL", "the service's")                                                                     \
+    X("FormGuardCaptchaTimeout", VHOST, timeout, captcha_timeout,                                 \
+      "TIME", "3s")                                                                               \
+    X("FormGuardCaptchaCAFile", VHOST, ca_file, captcha_ca_file,                                  \
+      "PATH", "the system's")                                                                     \
+    X("FormGuardCaptchaSendRemoteIP", VHOST, flag, captcha_send_ip,                               \
+      "On|Off", "On")
+/* clang-format on */
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads a request's body once: kept for replay, up to a bound in memory and beyond it in a file
+ * that has no name any more; its fields are picked out on the way. */
+#include "apr_strings.h"
+
+#include "http_protocol.h"
+
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+#define MEMORY_MAX (64 * 1024)
+#define READ_SIZE  8192
+
+typedef struct capture {
+    fg_request_t *fr;
+    request_rec *r;
+    fg_captured_t *out;
+    fg_body_t *reader;       /* NULL: this content type has no fields */
+    fg_body_status_t fields; /* what the reader says so far */
+    apr_file_t *file;        /* NULL: still in memory */
+    apr_off_t file_len;      /* bytes written to it */
+    apr_off_t total;         /* bytes read */
+    apr_off_t limit;         /* bytes that may be read */
+    int eos;
+} capture_t;
+
+static void fail(capture_t *cap, apr_status_t rv, const char *what)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, cap->r, "FG1900: %s", what);
+    cap->out->capture = FG_CAPTURE_FAILED;
+    cap->out->detail = "no-temporary-file";
+}
+
+/* --- keeping ---------------------------------------------------------------------------------- */
+
+static apr_status_t open_file(capture_t *cap)
+{
+    const char *dir = fg_runtime()->temp_dir;
+    char *path = apr_pstrcat(cap->r->pool, dir != NULL ? dir : "/tmp", "/formguard.XXXXXX", NULL);
+    apr_status_t rv;
+
+    rv = apr_file_mktemp(&cap->file, path,
+                         APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL |
+                             APR_FOPEN_BINARY,
+                         cap->r->pool);
+    if (rv == APR_SUCCESS) {
+        apr_file_remove(path, cap->r->pool); /* gone by itself, however this process ends */
+    }
+    else {
+        cap->file = NULL;
+    }
+    return rv;
+}
+
+static apr_status_t write_file(capture_t *cap, const char *data, apr_size_t len)
+{
+    apr_status_t rv = apr_file_write_full(cap->file, data, len, NULL);
+
+    if (rv == APR_SUCCESS) {
+        cap->file_len += (apr_off_t)len;
+    }
+    return rv;
+}
+
+/* The bound of memory is reached: what was kept so far goes to a file. */
+static apr_status_t spill(capture_t *cap)
+{
+    apr_bucket_brigade *kept = cap->fr->body.kept;
+    apr_bucket *b;
+    apr_status_t rv = open_file(cap);
+
+    for (b = APR_BRIGADE_FIRST(kept); rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(kept);
+         b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t len;
+
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        if (rv == APR_SUCCESS) {
+            rv = write_file(cap, data, len);
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        apr_brigade_cleanup(kept);
+    }
+    else {
+        cap->file_len = 0; /* memory still holds all of it */
+    }
+    return rv;
+}
+
+/* Copied, not set aside: a body sent in one-byte chunks would keep a bucket a byte. */
+static apr_status_t keep(capture_t *cap, const char *data, apr_size_t len)
+{
+    apr_status_t rv = APR_SUCCESS;
+    apr_status_t kept;
+
+    if (cap->file == NULL && cap->total > MEMORY_MAX) {
+        rv = spill(cap);
+    }
+    if (rv == APR_SUCCESS && cap->file != NULL) {
+        rv = write_file(cap, data, len);
+        if (rv == APR_SUCCESS) {
+            return APR_SUCCESS;
+        }
+    }
+    /* Also where the file has failed: nothing read is lost if the post goes on uninspected. */
+    kept = apr_brigade_write(cap->fr->body.kept, NULL, NULL, data, len);
+    return rv != APR_SUCCESS ? rv : kept;
+}
+
+/* The file's bytes go before whatever memory holds. */
+static void finish_file(capture_t *cap)
+{
+    apr_bucket_brigade *kept = cap->fr->body.kept;
+    apr_bucket_brigade *front;
+
+    if (cap->file_len == 0) {
+        return;
+    }
+    front = apr_brigade_create(cap->r->pool, cap->r->connection->bucket_alloc);
+    apr_brigade_insert_file(front, cap->file, 0, cap->file_len, cap->r->pool);
+    APR_BRIGADE_PREPEND(kept, front);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static void read_fields(capture_t *cap, const char *data, apr_size_t len)
+{
+    if (cap->reader != NULL && cap->fields == FG_BODY_OK) {
+        cap->fields = fg_body_feed(cap->reader, data, len);
+    }
+}
+
+/* Take over one brigade of the network. @return 1 to go on reading */
+static int take(capture_t *cap, apr_bucket_brigade *bb)
+{
+    while (!APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+        const char *data;
+        apr_size_t len;
+        apr_status_t rv;
+
+        if (APR_BUCKET_IS_METADATA(b)) {
+            cap->eos = cap->eos || APR_BUCKET_IS_EOS(b);
+            apr_bucket_delete(b);
+            continue;
+        }
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        if (rv != APR_SUCCESS) {
+            cap->out->capture = FG_CAPTURE_ANSWERED;
+            cap->out->status = HTTP_BAD_REQUEST;
+            return 0;
+        }
+        cap->total += (apr_off_t)len;
+        read_fields(cap, data, len);
+        rv = keep(cap, data, len);
+        apr_bucket_delete(b);
+        if (rv != APR_SUCCESS) {
+            APR_BRIGADE_CONCAT(cap->fr->body.kept, bb);
+            fail(cap, rv, "a body larger than 64 KiB can't be kept in a temporary file");
+            return 0;
+        }
+    }
+    if (cap->total > cap->limit && !cap->eos) {
+        cap->out->capture = FG_CAPTURE_OVER;
+        return 0;
+    }
+    return !cap->eos;
+}
+
+static void read_all(capture_t *cap)
+{
+    request_rec *r = cap->r;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    apr_status_t rv;
+
+    cap->fr->body.started = 1;
+    do {
+        rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, READ_SIZE);
+        if (rv != APR_SUCCESS) {
+            /* AP_FILTER_ERROR: the filter has answered already (413 of LimitRequestBody, 400). */
+            cap->out->capture = FG_CAPTURE_ANSWERED;
+            cap->out->status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
+            return;
+        }
+    } while (take(cap, bb));
+    finish_file(cap);
+    apr_brigade_destroy(bb);
+}
+
+static const char *fields_detail(fg_body_status_t status)
+{
+    switch (status) {
+    case FG_BODY_TOO_MANY:
+        return "too-many-fields";
+    case FG_BODY_NAME_TOO_LONG:
+        return "name-too-long";
+    case FG_BODY_TOO_DEEP:
+        return "nested-too-deep";
+    default:
+        return NULL;
+    }
+}
+
+/* The whole body is here: say its true length, judge its grammar. */
+static void finish_whole(capture_t *cap)
+{
+    request_rec *r = cap->r;
+
+    cap->fr->body.whole = 1;
+    APR_BRIGADE_INSERT_TAIL(cap->fr->body.kept, apr_bucket_eos_create(r->connection->bucket_alloc));
+    if (cap->total > 0 || apr_table_get(r->headers_in, "Content-Length") != NULL ||
+        apr_table_get(r->headers_in, "Transfer-Encoding") != NULL) {
+        /* Also what makes a chunked post arrive at php-fpm, which stock httpd sends on empty. */
+        apr_table_unset(r->headers_in, "Transfer-Encoding");
+        apr_table_setn(r->headers_in, "Content-Length", apr_off_t_toa(r->pool, cap->total));
+    }
+    if (cap->total > cap->limit) {
+        cap->out->capture = FG_CAPTURE_OVER;
+        return;
+    }
+    if (cap->reader != NULL && cap->fields == FG_BODY_OK) {
+        cap->fields = fg_body_finish(cap->reader);
+    }
+    if (cap->fields == FG_BODY_MALFORMED) {
+        cap->out->capture = FG_CAPTURE_MALFORMED;
+    }
+    else if (cap->fields != FG_BODY_OK) {
+        cap->out->capture = FG_CAPTURE_CAPS;
+        cap->out->detail = fields_detail(cap->fields);
+    }
+}
+
+/* The length the client announces, or -1. Only to refuse early; what counts is what comes. */
+static apr_off_t announced_length(request_rec *r)
+{
+    const char *text = apr_table_get(r->headers_in, "Content-Length");
+    apr_off_t length;
+
+    if (text == NULL || !ap_parse_strict_length(&length, text)) {
+        return -1;
+    }
+    return length;
+}
+
+void fg_capture(fg_request_t *fr, fg_captured_t *captured)
+{
+    request_rec *r = fr->r;
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    capture_t cap = {.fr = fr, .r = r, .out = captured};
+
+    captured->capture = FG_CAPTURE_WHOLE;
+    captured->submission = fg_submission_create(r->pool);
+    fg_decide_wants(fr->policy, captured->submission);
+    fg_submission_query(captured->submission, r->args);
+    fr->body.kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    cap.limit = fg_policy_body_limit(fr->policy);
+    if (announced_length(r) > cap.limit) {
+        captured->capture = FG_CAPTURE_OVER;
+        return;
+    }
+    if (fg_body_type(type) != FG_BODY_NONE) {
+        fg_submission_json(captured->submission, fg_body_type(type) == FG_BODY_JSON);
+        cap.fields = fg_body_create(&cap.reader, type, &fg_body_default_caps, fg_submission_field,
+                                    captured->submission, r->pool);
+    }
+    read_all(&cap);
+    if (cap.eos && captured->capture == FG_CAPTURE_WHOLE) {
+        finish_whole(&cap);
+    }
+}

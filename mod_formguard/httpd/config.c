@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration: core's table of directives as httpd's command table, and what stands once. */
+#include "apr_lib.h"
+#include "apr_strings.h"
+
+#include "core/policy_directives.h"
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+/* httpd hands over so many words of a line at most and drops the rest in silence (AP_MAX_ARGC in
+ * server/config.c). */
+#define ARGV_MAX 64
+
+void *fg_create_dir_config(apr_pool_t *pool, char *dir)
+{
+    (void)dir;
+    return apr_pcalloc(pool, sizeof(fg_policy_t));
+}
+
+void *fg_merge_dir_config(apr_pool_t *pool, void *base, void *add)
+{
+    return fg_policy_merge(base, add, pool);
+}
+
+void *fg_create_server_config(apr_pool_t *pool, server_rec *s)
+{
+    (void)s;
+    return apr_pcalloc(pool, sizeof(fg_server_conf_t));
+}
+
+/* --- directives of the policy ----------------------------------------------------------------- */
+
+static const char *resolve_path(void *baton, const char *path)
+{
+    cmd_parms *cmd = baton;
+
+    return ap_server_root_relative(cmd->pool, path);
+}
+
+/* Where a line stands. It names the counters of the rules made there, so it must not be something
+ * two customers can have in common: in .htaccess that is the file itself, since <Files> and <If>
+ * in it replace cmd->path by text the customer chooses. */
+static const char *scope_of(cmd_parms *cmd)
+{
+    const char *path = cmd->path != NULL ? cmd->path : "";
+
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL) {
+        return apr_pstrcat(cmd->temp_pool, "file:", cmd->directive->filename, "\n", path, NULL);
+    }
+    if (cmd->server->is_virtual) {
+        return apr_psprintf(cmd->temp_pool, "vhost:%s:%u\n%s", cmd->server->defn_name,
+                            cmd->server->defn_line_number, path);
+    }
+    return apr_pstrcat(cmd->temp_pool, "server\n", path, NULL);
+}
+
+static const char *set_policy(cmd_parms *cmd, void *policy, int argc, char *const argv[])
+{
+    const fg_directive_t *directive = cmd->cmd->cmd_data;
+    fg_words_t words;
+    const char *error = NULL;
+
+    if (argc >= ARGV_MAX) {
+        error = "takes fewer than 64 values: write the line twice";
+    }
+    else if (directive->context != FG_CTX_DIR) {
+        error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_DIR_CONTEXT);
+        if (error != NULL) {
+            return error;
+        }
+    }
+    if (error == NULL) {
+        words.argc = argc;
+        words.argv = argv;
+        words.scope = scope_of(cmd);
+        words.resolve = resolve_path;
+        words.baton = cmd;
+        words.pool = cmd->pool;
+        words.temp_pool = cmd->temp_pool;
+        error = fg_policy_apply(directive, policy, &words);
+    }
+    return error == NULL ? NULL : apr_psprintf(cmd->pool, "%s: %s", directive->name, error);
+}
+
+/* --- what stands once ------------------------------------------------------------------------- */
+
+static fg_server_conf_t *server_conf(cmd_parms *cmd)
+{
+    return ap_get_module_config(cmd->server->module_config, &formguard_module);
+}
+
+static const char *set_geo_database(cmd_parms *cmd, void *policy, const char *arg)
+{
+    const char *path = ap_server_root_relative(cmd->pool, arg);
+
+    (void)policy;
+    if (path == NULL) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is no path", cmd->cmd->name, arg);
+    }
+    server_conf(cmd)->geo_database = path;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+static const char *set_pages(cmd_parms *cmd, void *policy, const char *arg)
+{
+    const char *path = ap_server_root_relative(cmd->pool, arg);
+
+    (void)policy;
+    if (path == NULL) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is no path", cmd->cmd->name, arg);
+    }
+    server_conf(cmd)->pages = path;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+/* A plain decimal number within a range; -1 if it is none. */
+static apr_int64_t number(const char *text, apr_int64_t least, apr_int64_t most)
+{
+    const char *p;
+    apr_int64_t value;
+
+    for (p = text; *p != '\0'; p++) {
+        if (!apr_isdigit(*p)) {
+            return -1;
+        }
+    }
+    if (p == text || p - text > 12) {
+        return -1;
+    }
+    value = apr_atoi64(text);
+    return value < least || value > most ? -1 : value;
+}
+
+static const char *set_counters(cmd_parms *cmd, void *policy, const char *arg)
+{
+    apr_int64_t entries = FG_COUNTERS_DEFAULT;
+
+    (void)policy;
+    if (strncasecmp(arg, "shm", 3) != 0 || (arg[3] != '\0' && arg[3] != ':')) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is not shm or shm:ENTRIES", cmd->cmd->name, arg);
+    }
+    if (arg[3] == ':') {
+        entries = number(arg + 4, 1024, 268435456);
+        if (entries < 0) {
+            return apr_psprintf(cmd->pool, "%s: '%s' is out of range: shm:1024 to shm:268435456",
+                                cmd->cmd->name, arg);
+        }
+    }
+    server_conf(cmd)->counters = (apr_uint32_t)entries;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+static const char *set_slots(cmd_parms *cmd, void *policy, const char *arg)
+{
+    apr_int64_t slots = number(arg, 1, FG_SLOTS_MAX);
+
+    (void)policy;
+    if (slots < 0) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is out of range: 1 to %d", cmd->cmd->name, arg,
+                            FG_SLOTS_MAX);
+    }
+    server_conf(cmd)->slots = (int)slots;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+/* --- the command table ------------------------------------------------------------------------ */
+
+/* Where httpd allows them; OR_AUTHCFG is `AllowOverride AuthConfig`. */
+#define WHERE_DIR   (RSRC_CONF | OR_AUTHCFG)
+#define WHERE_VHOST RSRC_CONF
+
+enum policy_row {
+#define ROW(name, context, parser, field, syntax, dflt) ROW_##parser##field,
+    FG_POLICY_DIRECTIVES(ROW)
+#undef ROW
+};
+
+const command_rec fg_commands[] = {
+#define ROW(name, context, parser, field, syntax, dflt)                                            \
+    AP_INIT_TAKE_ARGV(name, set_policy, (void *)&fg_policy_directives[ROW_##parser##field],        \
+                      WHERE_##context, syntax "; default: " dflt),
+    FG_POLICY_DIRECTIVES(ROW)
+#undef ROW
+        AP_INIT_TAKE1("FormGuardGeoDatabase", set_geo_database, NULL, RSRC_CONF,
+                      "PATH of an MMDB file with countries; default: none"),
+    AP_INIT_TAKE1("FormGuardCounters", set_counters, NULL, RSRC_CONF,
+                  "shm[:ENTRIES]; default: shm:262144"),
+    AP_INIT_TAKE1("FormGuardCaptchaSlots", set_slots, NULL, RSRC_CONF,
+                  "NUMBER of workers that may wait for a captcha service; default: a quarter"),
+    AP_INIT_TAKE1("FormGuardPages", set_pages, NULL, RSRC_CONF,
+                  "PATH of a folder with page templates; default: the installed ones"),
+    {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way of a request: is it ours, what is decided, what is done about it. */
+#include <string.h>
+
+#include "apr_strings.h"
+
+#include "http_protocol.h"
+#include "http_request.h"
+
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+/* --- what a decision asks for ----------------------------------------------------------------- */
+
+static int ask_country(fg_case_t *c, fg_country_code_t code)
+{
+    fg_request_t *fr = c->baton;
+    fg_country_db_t *countries = fg_runtime()->countries;
+
+    if (countries != NULL &&
+        fg_country_lookup(countries, &c->client, c->now, code) == APR_SUCCESS) {
+        return 0;
+    }
+    if (countries == NULL && fg_policy_needs_country(fr->policy) && fg_say_once(FG_SAID_NO_GEO)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, fr->r,
+                      "FG2103: rules about countries are not applied: "
+                      "there is no FormGuardGeoDatabase");
+    }
+    return 1;
+}
+
+static void ask_capture(fg_case_t *c, fg_captured_t *captured)
+{
+    fg_capture(c->baton, captured);
+}
+
+static fg_time_t ask_now(fg_case_t *c)
+{
+    (void)c;
+    return fg_facts_now();
+}
+
+static void note(fg_case_t *c, const fg_verdict_t *verdict)
+{
+    fg_logline(c->baton, verdict, FG_LOG_ONLY);
+}
+
+static void trace(fg_case_t *c, const char *text)
+{
+    fg_request_t *fr = c->baton;
+
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, fr->r, "FG0001: %s", text);
+}
+
+/* The names a captcha may have been solved on, where none are configured: those of the site. */
+static const apr_array_header_t *site_names(request_rec *r)
+{
+    const server_rec *s = r->server;
+    apr_array_header_t *names = apr_array_make(r->pool, 4, sizeof(const char *));
+
+    APR_ARRAY_PUSH(names, const char *) = s->server_hostname;
+    if (s->names != NULL) {
+        apr_array_cat(names, s->names);
+    }
+    if (s->wild_names != NULL) {
+        apr_array_cat(names, s->wild_names);
+    }
+    return names;
+}
+
+static void ask_verify(fg_case_t *c, const char *token, fg_captcha_result_t *result)
+{
+    fg_request_t *fr = c->baton;
+    const fg_policy_t *policy = fr->policy;
+    const fg_runtime_t *runtime = fg_runtime();
+    fg_captcha_check_t check = {.provider = fg_policy_captcha(policy)};
+    fg_lease_t lease;
+
+    check.secret = policy->captcha_secret;
+    check.endpoint = policy->captcha_endpoint;
+    check.ca_file = policy->captcha_ca_file;
+    check.timeout = fg_policy_captcha_timeout(policy);
+    check.hostnames =
+        policy->captcha_hostnames != NULL ? policy->captcha_hostnames : site_names(fr->r);
+    check.action = policy->captcha_action;
+    check.min_score = fg_policy_captcha_min_score(policy);
+    check.max_age = policy->captcha_max_age;
+    check.remote_ip = policy->captcha_send_ip == FG_MODE_OFF ? NULL : fr->r->useragent_ip;
+    check.now = c->now;
+
+    result->reason = FG_VERIFIER;
+    if (runtime->client == NULL) {
+        result->cause = FG_CAUSE_UNREACHABLE;
+        result->detail = "no-http-client";
+        return;
+    }
+    /* Only so many workers may wait for a vendor: the others serve everybody else. */
+    lease = fg_slots_take(runtime->slots, c->now.steady, check.timeout + apr_time_from_sec(1));
+    if (lease.index < 0) {
+        result->cause = FG_CAUSE_BUSY;
+        return;
+    }
+    fg_captcha_verify(runtime->client, &check, token, result, fr->r->pool);
+    fg_slots_release(runtime->slots, &lease);
+}
+
+/* --- deciding --------------------------------------------------------------------------------- */
+
+static void decide(fg_request_t *fr)
+{
+    static const fg_server_ops_t quiet = {ask_country, ask_capture, ask_verify,
+                                          ask_now,     note,        NULL};
+    static const fg_server_ops_t telling = {ask_country, ask_capture, ask_verify,
+                                            ask_now,     note,        trace};
+    request_rec *r = fr->r;
+    fg_case_t c = {.policy = fr->policy, .counters = fg_runtime()->counters, .baton = fr};
+
+    c.ops = APLOGrdebug(r) ? &telling : &quiet;
+    c.form = fg_facts_form(r);
+    c.now = fg_facts_now();
+    c.pool = r->pool;
+    fg_facts_client(r, &c.client);
+    if (APLOGrdebug(r)) {
+        trace(&c,
+              apr_psprintf(r->pool, "guarded: %s %s, %s", r->method, fr->path,
+                           fg_policy_mode(fr->policy) == FG_MODE_DETECT ? "DetectionOnly" : "On"));
+    }
+    if (fg_policy_is_bare(fr->policy) && fg_say_once(FG_SAID_DEFAULT_LIMIT)) {
+        ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
+                      "FG2003: FormGuard On without any rule means FormGuardLimit %s",
+                      FG_POLICY_DEFAULT_LIMIT);
+    }
+    fg_decide(&c, &fr->verdict);
+}
+
+/* What the application sees. Its names can't be sent by a client: a header of that name arrives
+ * as HTTP_FORMGUARD_VERDICT. */
+static void set_environment(request_rec *r, const fg_request_t *fr)
+{
+    const fg_verdict_t *verdict = &fr->verdict;
+    apr_table_t *env = r->subprocess_env;
+
+    apr_table_setn(env, "FORMGUARD_VERDICT",
+                   fr->would                           ? "would-refuse"
+                   : verdict->outcome == FG_OUT_ACCEPT ? "accepted"
+                   : verdict->outcome == FG_OUT_PASS   ? "not-judged"
+                                                       : "refused");
+    if (verdict->country_known) {
+        apr_table_setn(env, "FORMGUARD_COUNTRY",
+                       *verdict->country != '\0' ? verdict->country : "unknown");
+    }
+    if (verdict->has_score) {
+        apr_table_setn(env, "FORMGUARD_SCORE", apr_psprintf(r->pool, "%.2f", verdict->score));
+    }
+    if (verdict->rule != NULL) {
+        apr_table_setn(env, "FORMGUARD_RULE", verdict->rule);
+    }
+}
+
+/* --- doing ------------------------------------------------------------------------------------ */
+
+static int refuse(fg_request_t *fr)
+{
+    request_rec *r = fr->r;
+
+    if (!fr->body.whole) {
+        /* The body waits in the network: reading it to its end would hold this worker as long as
+         * a slow client likes, and show 408 instead of the answer. */
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+    if (fr->verdict.outcome == FG_OUT_ANSWERED) {
+        return fr->verdict.status;
+    }
+    fg_replay_insert_empty(r);
+    return fg_respond(fr);
+}
+
+static int carry_out(fg_request_t *fr)
+{
+    const fg_verdict_t *verdict = &fr->verdict;
+
+    switch (verdict->outcome) {
+    case FG_OUT_ACCEPT:
+        fg_logline(fr, verdict, FG_LOG_DONE);
+        break;
+    case FG_OUT_PASS:
+        break;
+    case FG_OUT_REFUSE:
+        if (fg_policy_mode(fr->policy) == FG_MODE_DETECT) {
+            fr->would = 1;
+            fg_logline(fr, verdict, FG_LOG_WOULD);
+            break;
+        }
+        fg_logline(fr, verdict, FG_LOG_DONE);
+        set_environment(fr->r, fr);
+        return refuse(fr);
+    case FG_OUT_ANSWERED:
+        fg_logline(fr, verdict, FG_LOG_DONE);
+        return refuse(fr);
+    }
+    set_environment(fr->r, fr);
+    fg_replay_insert(fr->r, &fr->body);
+    return DECLINED;
+}
+
+/* The state of this request, if an earlier pass of its internal redirects was judged. */
+static fg_request_t *judged_before(request_rec *r)
+{
+    for (; r != NULL; r = r->prev) {
+        fg_request_t *fr = ap_get_module_config(r->request_config, &formguard_module);
+
+        if (fr != NULL) {
+            return fr;
+        }
+    }
+    return NULL;
+}
+
+static int later_pass(request_rec *r, fg_request_t *fr)
+{
+    set_environment(r, fr);
+    if (fr->verdict.outcome == FG_OUT_ANSWERED ||
+        (fr->verdict.outcome == FG_OUT_REFUSE && !fr->would)) {
+        fg_replay_insert_empty(r); /* an ErrorDocument */
+    }
+    else {
+        fg_replay_insert(r, &fr->body);
+    }
+    return DECLINED;
+}
+
+int fg_handler(request_rec *r)
+{
+    const fg_policy_t *policy = ap_get_module_config(r->per_dir_config, &formguard_module);
+    fg_request_t *fr;
+
+    if (r->main != NULL) {
+        return DECLINED;
+    }
+    if (r->prev != NULL) {
+        fr = judged_before(r->prev);
+        if (fr != NULL) {
+            return later_pass(r, fr);
+        }
+    }
+    if (fg_policy_mode(policy) == FG_MODE_OFF || !fg_policy_guards_method(policy, r->method) ||
+        !fg_facts_path_guarded(r, policy)) {
+        return DECLINED;
+    }
+    fr = apr_pcalloc(r->pool, sizeof(*fr));
+    fr->r = r;
+    fr->policy = policy;
+    fr->path = fg_facts_path(r);
+    ap_set_module_config(r->request_config, &formguard_module, fr);
+    decide(fr);
+    return carry_out(fr);
+}

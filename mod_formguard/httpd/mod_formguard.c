@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "module.h"
+
+static void register_hooks(apr_pool_t *pool)
+{
+    (void)pool;
+    fg_replay_register();
+    ap_hook_post_config(fg_runtime_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(fg_runtime_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* A content handler, not an access or fixups hook: those are bypassed by `Satisfy any`, skipped
+     * on internal redirects, and run before other modules' body filters are in place. */
+    ap_hook_handler(fg_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}
+
+/* clang-format off */
+AP_DECLARE_MODULE(formguard) = {
+    STANDARD20_MODULE_STUFF,
+    fg_create_dir_config,
+    fg_merge_dir_config,
+    fg_create_server_config,
+    NULL, /* what stands once is never merged */
+    fg_commands,
+    register_hooks,
+#ifdef AP_MODULE_HAS_FLAGS
+    AP_MODULE_FLAG_NONE,
+#endif
+};
+/* clang-format on */

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file module.h
+ * @brief What the files of the module share: configuration, runtime, the state of one request.
+ */
+#ifndef FG_MODULE_H
+#define FG_MODULE_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_log.h"
+#include "util_filter.h"
+
+#include "core/country.h"
+#include "core/counters.h"
+#include "core/decide.h"
+#include "core/http_client.h"
+#include "core/policy.h"
+#include "core/slots.h"
+
+extern module AP_MODULE_DECLARE_DATA formguard_module;
+
+/* --- config.c --------------------------------------------------------------------------------- */
+
+/** What stands once in the server config. Unset members are 0. */
+typedef struct fg_server_conf {
+    const char *geo_database; /**< path, or NULL */
+    apr_uint32_t counters;    /**< keys of the table */
+    int slots;                /**< workers that may wait for a vendor; 0: a quarter of them */
+    const char *pages;        /**< folder of page templates, or NULL */
+} fg_server_conf_t;
+
+#define FG_COUNTERS_DEFAULT 262144
+
+extern const command_rec fg_commands[];
+
+/** create_dir_config: an fg_policy_t with nothing set. */
+void *fg_create_dir_config(apr_pool_t *pool, char *dir);
+
+/** merge_dir_config: fg_policy_merge(). */
+void *fg_merge_dir_config(apr_pool_t *pool, void *base, void *add);
+
+/** create_server_config: an fg_server_conf_t. */
+void *fg_create_server_config(apr_pool_t *pool, server_rec *s);
+
+/* --- runtime.c -------------------------------------------------------------------------------- */
+
+/** Things said once in the life of a configuration, whichever process comes to it first. */
+typedef enum fg_said { FG_SAID_DEFAULT_LIMIT, FG_SAID_NO_GEO, FG_SAID_NO_SECRET } fg_said_t;
+
+/** What every request uses. Set up at start, the same in all processes but for `client`. */
+typedef struct fg_runtime {
+    fg_counters_t *counters;
+    fg_slots_t *slots;
+    fg_country_db_t *countries; /**< NULL: none configured */
+    fg_http_client_t *client;   /**< of this process; NULL: it could not be made */
+    const char *temp_dir;       /**< for bodies too large for memory */
+} fg_runtime_t;
+
+/** The runtime; its members are NULL until post_config has run. */
+const fg_runtime_t *fg_runtime(void);
+
+/** @return 1 for the first caller since the server was started or restarted, else 0 */
+int fg_say_once(fg_said_t what);
+
+/** post_config: shared memory, country database, pages. */
+int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+
+/** child_init: what can't be shared, the HTTP client. */
+void fg_runtime_child_init(apr_pool_t *pchild, server_rec *s);
+
+/* --- the state of one request: handler.c ------------------------------------------------------ */
+
+/** A body on its way: what was read of it and not handed on yet. */
+typedef struct fg_captured_body {
+    apr_bucket_brigade *kept; /**< ends in EOS if `whole` */
+    int whole;                /**< 0: more of it waits in the network */
+    int started;              /**< 1: some of it was read */
+} fg_captured_body_t;
+
+/** Lives in the request_config of the request that was judged; found from later internal
+ * redirects through r->prev. */
+typedef struct fg_request {
+    request_rec *r;
+    const fg_policy_t *policy;
+    fg_verdict_t verdict;
+    fg_captured_body_t body;
+    const char *path; /**< what the client asked for, without path info */
+    int would;        /**< DetectionOnly: 1 if the verdict was not carried out */
+} fg_request_t;
+
+/** The content handler, first of all: judges, then declines or refuses. */
+int fg_handler(request_rec *r);
+
+/* --- facts.c ---------------------------------------------------------------------------------- */
+
+/** 1 if the policy guards one of the paths this request goes by: as asked for or as it is now,
+ * with and without path info. */
+int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy);
+
+/** The path the client asked for, without path info. */
+const char *fg_facts_path(request_rec *r);
+
+/** What the key `form` counts by: virtual host and script, in r->pool. */
+const char *fg_facts_form(request_rec *r);
+
+/** The client's address as mod_remoteip left it. */
+void fg_facts_client(request_rec *r, fg_address_t *address);
+
+/** Both clocks, now. */
+fg_time_t fg_facts_now(void);
+
+/* --- capture.c, replay.c ---------------------------------------------------------------------- */
+
+/**
+ * Read the request's body: keep it for replay, pick out the fields the policy asks for.
+ * @param fr       the request; its body is filled in
+ * @param captured filled in
+ */
+void fg_capture(fg_request_t *fr, fg_captured_t *captured);
+
+/** Register the replay filter. */
+void fg_replay_register(void);
+
+/** Let the handlers of `r` read the kept body, then what is still in the network. */
+void fg_replay_insert(request_rec *r, fg_captured_body_t *body);
+
+/** Let the handlers of `r` (an ErrorDocument) see an empty body and nothing of the network. */
+void fg_replay_insert_empty(request_rec *r);
+
+/* --- respond.c, pages.c, accept.c ------------------------------------------------------------- */
+
+/** Answer a refusal: the ErrorDocument if there is one, else problem+json or a page.
+ * @return what the handler returns */
+int fg_respond(fg_request_t *fr);
+
+/**
+ * Load template and texts: from `dir` where they are, else the ones built in.
+ * @param dir  folder, or NULL
+ * @param pool owns them
+ * @return NULL, or what is wrong with a file
+ */
+const char *fg_pages_load(const char *dir, apr_pool_t *pool);
+
+/** The index of the language (0: en) that an Accept-Language header asks for. */
+int fg_pages_language(apr_pool_t *pool, const char *accept_language);
+
+/** The language's tag (`ja`). */
+const char *fg_pages_tag(int language);
+
+/** A text by its key; "" if there is none. */
+const char *fg_pages_text(int language, const char *key);
+
+/**
+ * The refusal page, in `pool`.
+ * @param key   of the reason's texts
+ * @param retry seconds until another try makes sense, 0: unknown
+ */
+const char *fg_pages_refusal(apr_pool_t *pool, int language, int status, const char *key,
+                             apr_int64_t retry);
+
+/**
+ * Quality an Accept or Accept-Language header gives to a value, in thousandths (RFC 9110 12.4.2).
+ * @param header the header's value, or NULL: everything is welcome
+ * @param value  `text/html`, or `ja` (which also matches `ja-JP`)
+ * @return 0 to 1000; the most specific range counts
+ */
+int fg_accept_quality(apr_pool_t *pool, const char *header, const char *value);
+
+/* --- logline.c -------------------------------------------------------------------------------- */
+
+/** How a verdict came out, for the log. */
+typedef enum fg_log_kind { FG_LOG_DONE, FG_LOG_WOULD, FG_LOG_ONLY } fg_log_kind_t;
+
+/** One line for a verdict: notice for a refusal, info for an accepted post. */
+void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind);
+
+/** A receiver for core's own lines that writes them to the server's log. */
+fg_log_t *fg_core_log(apr_pool_t *pool, server_rec *s);
+
+#endif

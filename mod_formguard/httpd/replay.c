@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The input filter that hands a captured body on, byte for byte, in every mode handlers use. */
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+#define FILTER_NAME "FORMGUARD_REPLAY"
+
+static ap_filter_rec_t *replay_handle;
+
+/* Move what lies before `end` to the caller's brigade. */
+static void move_front(apr_bucket_brigade *from, apr_bucket *end, apr_bucket_brigade *to)
+{
+    while (APR_BRIGADE_FIRST(from) != end) {
+        apr_bucket *b = APR_BRIGADE_FIRST(from);
+
+        APR_BUCKET_REMOVE(b);
+        APR_BRIGADE_INSERT_TAIL(to, b);
+    }
+}
+
+static apr_status_t copy_front(apr_bucket_brigade *from, apr_bucket *end, apr_bucket_brigade *to)
+{
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(from); b != end; b = APR_BUCKET_NEXT(b)) {
+        apr_bucket *copy;
+        apr_status_t rv = apr_bucket_copy(b, &copy);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        APR_BRIGADE_INSERT_TAIL(to, copy);
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t replay_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode,
+                                  apr_read_type_e block, apr_off_t readbytes)
+{
+    fg_captured_body_t *body = f->ctx;
+    apr_bucket *end;
+    apr_status_t rv;
+
+    if (APR_BRIGADE_EMPTY(body->kept)) {
+        if (!body->whole) { /* the rest is still in the network */
+            return ap_get_brigade(f->next, bb, mode, block, readbytes);
+        }
+        if (mode != AP_MODE_INIT) { /* a body has ended once and stays so */
+            APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(f->c->bucket_alloc));
+        }
+        return APR_SUCCESS;
+    }
+    switch (mode) {
+    case AP_MODE_INIT:
+        return APR_SUCCESS;
+    case AP_MODE_EATCRLF:
+        return APR_SUCCESS;
+    case AP_MODE_GETLINE:
+        return apr_brigade_split_line(bb, body->kept, block, HUGE_STRING_LEN);
+    case AP_MODE_EXHAUSTIVE:
+        APR_BRIGADE_CONCAT(bb, body->kept);
+        return APR_SUCCESS;
+    case AP_MODE_READBYTES:
+    case AP_MODE_SPECULATIVE:
+        rv = apr_brigade_partition(body->kept, readbytes, &end);
+        if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
+            return rv;
+        }
+        if (mode == AP_MODE_SPECULATIVE) {
+            return copy_front(body->kept, end, bb);
+        }
+        move_front(body->kept, end, bb);
+        return APR_SUCCESS;
+    }
+    return APR_ENOTIMPL;
+}
+
+void fg_replay_register(void)
+{
+    /* Nearest to the handler, so that what other input filters made of the body (DEFLATE) is
+     * what is judged and what is handed on, and none of them sees it twice. */
+    replay_handle =
+        ap_register_input_filter(FILTER_NAME, replay_filter, NULL, AP_FTYPE_RESOURCE - 1);
+}
+
+void fg_replay_insert(request_rec *r, fg_captured_body_t *body)
+{
+    if (body->started) {
+        ap_add_input_filter_handle(replay_handle, body, r, r->connection);
+    }
+}
+
+void fg_replay_insert_empty(request_rec *r)
+{
+    fg_captured_body_t *none = apr_pcalloc(r->pool, sizeof(*none));
+
+    none->kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    none->whole = 1;
+    none->started = 1;
+    apr_table_unset(r->headers_in, "Content-Length");
+    apr_table_unset(r->headers_in, "Transfer-Encoding");
+    fg_replay_insert(r, none);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the client gets when its post is refused. */
+#include <string.h>
+
+#include "apr_strings.h"
+
+#include "http_core.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "mod_core.h"
+
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+#define JSON_TYPE "application/problem+json"
+
+/* A script rather than a page is waiting: it says so by Accept, by the header old libraries send,
+ * or, for fetch() without any of them, by what the browser says of the request. */
+static int wants_json(request_rec *r)
+{
+    const char *accept = apr_table_get(r->headers_in, "Accept");
+    const char *with = apr_table_get(r->headers_in, "X-Requested-With");
+    const char *dest = apr_table_get(r->headers_in, "Sec-Fetch-Dest");
+    int html = fg_accept_quality(r->pool, accept, "text/html");
+    int json = fg_accept_quality(r->pool, accept, "application/json");
+    int problem = fg_accept_quality(r->pool, accept, JSON_TYPE);
+
+    if (accept != NULL && html != (json > problem ? json : problem)) {
+        return html < (json > problem ? json : problem);
+    }
+    return (with != NULL && strcasecmp(with, "XMLHttpRequest") == 0) ||
+           (dest != NULL && strcmp(dest, "empty") == 0);
+}
+
+static apr_int64_t seconds_left(const fg_verdict_t *verdict)
+{
+    return apr_time_sec(verdict->retry_after + APR_USEC_PER_SEC - 1);
+}
+
+/* Draft "RateLimit header fields for HTTP" of the IETF httpapi group, as of 2025. */
+static void set_rate_headers(request_rec *r, const fg_verdict_t *verdict)
+{
+    const char *name = apr_pstrmemdup(r->pool, verdict->rule, strcspn(verdict->rule, " ="));
+
+    apr_table_setn(r->err_headers_out, "RateLimit-Policy",
+                   apr_psprintf(r->pool, "\"%s\";q=%u;w=%" APR_TIME_T_FMT, name,
+                                verdict->rate_count, apr_time_sec(verdict->period)));
+    apr_table_setn(
+        r->err_headers_out, "RateLimit",
+        apr_psprintf(r->pool, "\"%s\";r=0;t=%" APR_INT64_T_FMT, name, seconds_left(verdict)));
+}
+
+static void set_headers(request_rec *r, const fg_verdict_t *verdict)
+{
+    apr_table_t *headers = r->err_headers_out; /* these stay with an ErrorDocument, too */
+
+    apr_table_setn(headers, "Cache-Control", "no-store");
+    if (verdict->retry_after > 0) {
+        apr_table_setn(headers, "Retry-After",
+                       apr_psprintf(r->pool, "%" APR_INT64_T_FMT, seconds_left(verdict)));
+    }
+    if (verdict->has_count && verdict->rule != NULL) {
+        set_rate_headers(r, verdict);
+    }
+}
+
+static const char *json_string(apr_pool_t *pool, const char *text)
+{
+    char *out = apr_palloc(pool, strlen(text) * 6 + 3);
+    char *p = out;
+
+    *p++ = '"';
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c < 0x20) {
+            p += apr_snprintf(p, 7, "\\u%04x", c);
+            continue;
+        }
+        if (c == '"' || c == '\\') {
+            *p++ = '\\';
+        }
+        *p++ = (char)c;
+    }
+    *p++ = '"';
+    *p = '\0';
+    return out;
+}
+
+/* RFC 9457. The type is about:blank, so the title is the status' own; `reason` tells more. */
+static const char *problem(fg_request_t *fr, int language, const char *key)
+{
+    const fg_verdict_t *verdict = &fr->verdict;
+    apr_pool_t *pool = fr->r->pool;
+    const char *text = fg_pages_text(language, apr_pstrcat(pool, key, ".text", NULL));
+    const char *line = ap_get_status_line(verdict->status);
+    const char *retry = "";
+
+    if (verdict->retry_after > 0) {
+        retry = apr_psprintf(pool, ",\"retryAfter\":%" APR_INT64_T_FMT, seconds_left(verdict));
+    }
+    return apr_psprintf(pool,
+                        "{\"type\":\"about:blank\",\"title\":%s,\"status\":%d,\"detail\":%s,"
+                        "\"reason\":%s%s}\n",
+                        json_string(pool, strlen(line) > 4 ? line + 4 : line), verdict->status,
+                        json_string(pool, text), json_string(pool, key), retry);
+}
+
+int fg_respond(fg_request_t *fr)
+{
+    request_rec *r = fr->r;
+    const fg_verdict_t *verdict = &fr->verdict;
+    const char *key = fg_reason(verdict->reason)->key;
+    const char *text;
+    int language;
+
+    set_headers(r, verdict);
+    if (ap_response_code_string(r, ap_index_of_response(verdict->status)) != NULL) {
+        return verdict->status; /* the site has an ErrorDocument of its own */
+    }
+    language = fg_pages_language(r->pool, apr_table_get(r->headers_in, "Accept-Language"));
+    r->status = verdict->status;
+    apr_table_setn(r->err_headers_out, "Vary", "Accept, Accept-Language");
+    apr_table_setn(r->err_headers_out, "Content-Language", fg_pages_tag(language));
+    if (wants_json(r)) {
+        ap_set_content_type(r, JSON_TYPE);
+        text = problem(fr, language, key);
+    }
+    else {
+        ap_set_content_type(r, "text/html; charset=utf-8");
+        text = fg_pages_refusal(r->pool, language, verdict->status, key,
+                                apr_time_sec(verdict->retry_after + APR_USEC_PER_SEC - 1));
+    }
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    ap_rputs(text, r);
+    return OK;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What outlives a request: shared memory, the country database, the HTTP client. */
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "apr_general.h"
+#include "apr_shm.h"
+#include "apr_strings.h"
+
+#include "ap_mpm.h"
+#include "http_core.h"
+
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+#define RETAINED_KEY "mod_formguard counters 1"
+
+/* Kept by the parent over restarts. Holds nothing of this shared object, which may be unloaded. */
+typedef struct retained {
+    apr_shm_t *counters;
+    apr_uint32_t entries;
+} retained_t;
+
+static fg_runtime_t runtime;
+static _Atomic uint32_t *said; /* in shared memory, one bit a thing */
+
+const fg_runtime_t *fg_runtime(void)
+{
+    return &runtime;
+}
+
+int fg_say_once(fg_said_t what)
+{
+    uint32_t bit = (uint32_t)1 << what;
+
+    return said == NULL || (atomic_fetch_or(said, bit) & bit) == 0;
+}
+
+/* --- counters --------------------------------------------------------------------------------- */
+
+static int make_counters(retained_t *kept, apr_uint32_t entries, server_rec *s)
+{
+    apr_size_t size = fg_counters_size(entries);
+    unsigned char secret[16];
+    apr_status_t rv;
+
+    /* In the process' own pool, so that a restart finds it again. */
+    rv = apr_shm_create(&kept->counters, size, NULL, s->process->pool);
+    if (rv == APR_SUCCESS) {
+        rv = apr_generate_random_bytes(secret, sizeof(secret));
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_counters_format(apr_shm_baseaddr_get(kept->counters), size, entries, secret);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "FG2002: FormGuardCounters shm:%u: no shared memory of %" APR_SIZE_T_FMT
+                     " bytes",
+                     entries, size);
+        kept->counters = NULL;
+        return 0;
+    }
+    kept->entries = entries;
+    return 1;
+}
+
+static int set_up_counters(const fg_server_conf_t *conf, apr_pool_t *pconf, server_rec *s)
+{
+    apr_uint32_t entries = conf->counters != 0 ? conf->counters : FG_COUNTERS_DEFAULT;
+    retained_t *kept = ap_retained_data_get(RETAINED_KEY);
+    apr_status_t rv = APR_EINVAL;
+
+    if (kept == NULL) {
+        kept = ap_retained_data_create(RETAINED_KEY, sizeof(*kept));
+    }
+    if (kept->counters != NULL && kept->entries == entries) {
+        rv = fg_counters_attach(&runtime.counters, apr_shm_baseaddr_get(kept->counters),
+                                apr_shm_size_get(kept->counters), pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        return 1;
+    }
+    if (kept->counters != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "FG2001: counters start anew: their size or layout has changed");
+        apr_shm_destroy(kept->counters); /* old children keep their own map of it */
+    }
+    if (!make_counters(kept, entries, s)) {
+        return 0;
+    }
+    rv = fg_counters_attach(&runtime.counters, apr_shm_baseaddr_get(kept->counters),
+                            apr_shm_size_get(kept->counters), pconf);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "FG2002: the counters can't be opened");
+    }
+    return rv == APR_SUCCESS;
+}
+
+/* --- slots and what was said ------------------------------------------------------------------ */
+
+static int workers(void)
+{
+    int daemons = 0;
+    int threads = 0;
+
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &daemons);
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    return (daemons > 0 ? daemons : 1) * (threads > 0 ? threads : 1);
+}
+
+static int set_up_slots(const fg_server_conf_t *conf, apr_pool_t *pconf, server_rec *s)
+{
+    int count = conf->slots != 0 ? conf->slots : workers() / 4;
+    apr_size_t size;
+    apr_shm_t *shm;
+    char *base;
+    apr_status_t rv;
+
+    count = count < 1 ? 1 : count > FG_SLOTS_MAX ? FG_SLOTS_MAX : count;
+    size = fg_slots_size((unsigned int)count);
+    /* Of this configuration: children of the one before go on with their own. */
+    rv = apr_shm_create(&shm, size + 64, NULL, pconf);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "FG2002: no shared memory for %d slots", count);
+        return 0;
+    }
+    base = apr_shm_baseaddr_get(shm);
+    said = (_Atomic uint32_t *)(void *)base;
+    atomic_store(said, 0);
+    runtime.slots = fg_slots_format(base + 64, size, (unsigned int)count);
+    return runtime.slots != NULL;
+}
+
+/* --- hooks ------------------------------------------------------------------------------------ */
+
+/* The folders' own order of preference (APR's), but asked once: it tries each by writing. */
+static void find_temp_dir(apr_pool_t *pconf, server_rec *s)
+{
+    apr_status_t rv = apr_temp_dir_get(&runtime.temp_dir, pconf);
+
+    if (rv != APR_SUCCESS) {
+        runtime.temp_dir = NULL;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
+                     "FG2005: no folder for temporary files: bodies over 64 KiB can't be judged");
+    }
+}
+
+static void open_countries(const fg_server_conf_t *conf, apr_pool_t *pconf, server_rec *s)
+{
+    const char *error = NULL;
+
+    runtime.countries = NULL;
+    if (conf->geo_database == NULL) {
+        return;
+    }
+    if (fg_country_open(&runtime.countries, conf->geo_database, fg_core_log(pconf, s), pconf,
+                        &error) != APR_SUCCESS) {
+        runtime.countries = NULL;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "FG2102: FormGuardGeoDatabase: %s",
+                     error != NULL ? error : "can't be used");
+    }
+}
+
+int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    const fg_server_conf_t *conf = ap_get_module_config(s->module_config, &formguard_module);
+    const char *error;
+
+    (void)plog;
+    (void)ptemp;
+    runtime.client = NULL;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK; /* httpd reads its configuration twice at start: this is the first, for show */
+    }
+    error = fg_pages_load(conf->pages, pconf);
+    if (error != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2004: FormGuardPages: %s", error);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (!set_up_counters(conf, pconf, s) || !set_up_slots(conf, pconf, s)) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    find_temp_dir(pconf, s);
+    open_countries(conf, pconf, s);
+    return OK;
+}
+
+void fg_runtime_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    int threads = 0;
+    apr_status_t rv;
+
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    rv = fg_curl_client_create(&runtime.client, threads > 0 ? threads : 1, pchild);
+    if (rv != APR_SUCCESS) {
+        runtime.client = NULL;
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                     "FG2006: no HTTP client: captcha tokens can't be verified");
+    }
+}
