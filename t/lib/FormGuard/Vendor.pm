@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+package FormGuard::Vendor;
+
+=head1 NAME
+
+FormGuard::Vendor - a captcha vendor of our own, which answers what the token asks for
+
+=head1 SYNOPSIS
+
+    my $vendor = FormGuard::Vendor->new;              # hostname => 'www.test', secret => '...'
+    $vendor->url;                                     # https://localhost:PORT/recaptcha/api/siteverify
+    $vendor->url('expired');                          # the same with a bad certificate, see vendor-stand-in
+    $vendor->ca; $vendor->secret; $vendor->hostname; $vendor->port('plain');
+    my $mark = $vendor->count;
+    ... post ...
+    is $vendor->count - $mark, 1;                     # how often it was asked since
+    my @asked = $vendor->since($mark);                # {token, remoteip, secret_ok, connection, ...}
+
+A request is noted before it is answered, so the count is final when the form has answered.
+What the tokens mean is told in F<t/lib/vendor-stand-in>.
+
+=cut
+
+use strict;
+use warnings;
+use File::Basename qw(dirname);
+use FormGuard::Process;
+use JSON::PP ();
+
+sub new
+{
+    my ($class, %o) = @_;
+    my $dir   = $o{dir} || FormGuard::Process::private_dir();
+    my $ready = "$dir/vendor.json";
+    my @cmd   = (dirname(__FILE__) . '/../vendor-stand-in', '--dir', "$dir", '--ready', $ready);
+    for my $name (qw(secret hostname)) {
+        push @cmd, "--$name", $o{$name} if defined $o{$name};
+    }
+    push @cmd, '--stay' if $o{detach};
+    unlink $ready;
+    my $process = FormGuard::Process->start(
+        cmd    => \@cmd,
+        out    => "$dir/vendor.out",
+        name   => 'vendor-stand-in',
+        detach => $o{detach}
+    );
+    eval { FormGuard::Process::wait_until(sub { -e $ready || !$process->alive }, 20, 'the vendor') };
+    die "vendor-stand-in did not start: " . _slurp("$dir/vendor.out") if !-e $ready;
+    my $self = JSON::PP::decode_json(_slurp($ready));
+    @$self{qw(dir process)} = ($dir, $process);
+    return bless $self, $class;
+}
+
+sub _slurp
+{
+    my ($file) = @_;
+    open my $fh, '<', $file or return '';
+    local $/;
+    return scalar <$fh>;
+}
+
+sub ca       { return $_[0]{ca} }
+sub secret   { return $_[0]{secret} }
+sub hostname { return $_[0]{hostname} }
+sub pid      { return $_[0]{pid} }
+
+sub port
+{
+    my ($self, $name) = @_;
+    $name = 'good' if !defined $name;
+    return $self->{ports}{$name} || die "the vendor has no port $name\n";
+}
+
+sub url
+{
+    my ($self, $name, $host) = @_;
+    my $scheme = ($name || '') eq 'plain' ? 'http' : 'https';
+    $host = 'localhost' if !defined $host;
+    return "$scheme://$host:" . $self->port($name) . '/recaptcha/api/siteverify';
+}
+
+# Every request so far, oldest first.
+sub asked
+{
+    my ($self) = @_;
+    return map { JSON::PP::decode_json($_) } split /\n/, _slurp($self->{log});
+}
+
+sub count
+{
+    my ($self) = @_;
+    return scalar(() = _slurp($self->{log}) =~ /\n/g);
+}
+
+sub since
+{
+    my ($self, $mark) = @_;
+    my @all = $self->asked;
+    return @all[$mark .. $#all];
+}
+
+sub stop
+{
+    my ($self) = @_;
+    return $self->{process}->stop;
+}
+
+1;
