@@ -79,16 +79,45 @@ const char *fg_rate_parse(fg_rate_t *rate, const char *text, apr_pool_t *pool)
     return NULL;
 }
 
+const char *fg_period_parse(apr_interval_time_t *period, const char *text)
+{
+    const apr_int64_t max = FG_RATE_MAX_PERIOD / 1000;
+    apr_int64_t each = 1000; /* milliseconds a unit */
+    const unit_t *unit;
+    const char *at;
+    apr_int64_t length = read_digits(text, max, &at);
+
+    if (at == text) {
+        return "is no time: a number and one of ms s m h d w, seconds without one";
+    }
+    if (at[0] == 'm' && at[1] == 's') {
+        each = 1;
+        at += 2;
+    }
+    else if (*at != '\0') {
+        unit = find_unit(*at++);
+        each = unit ? unit->seconds * 1000 : 0;
+    }
+    if (each == 0 || *at != '\0') {
+        return "is no time: a number and one of ms s m h d w, seconds without one";
+    }
+    if (length < 1 || length > max / each) {
+        return "is out of range: 1ms to 366d";
+    }
+    *period = apr_time_from_msec(length * each);
+    return NULL;
+}
+
 const char *fg_period_text(apr_interval_time_t period, apr_pool_t *pool)
 {
-    apr_int64_t seconds = 0;
+    apr_int64_t seconds = apr_time_sec(period);
     apr_size_t i = 0;
 
-    if (period > 0) {
-        seconds = apr_time_sec(period) + (apr_time_usec(period) ? 1 : 0);
-    }
-    if (seconds == 0) {
+    if (period <= 0) {
         return "0s";
+    }
+    if (apr_time_usec(period) != 0) {
+        return apr_psprintf(pool, "%" APR_INT64_T_FMT "ms", (period + 999) / 1000);
     }
     while (seconds % units[i].seconds) {
         i++;
