@@ -1,0 +1,444 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# Gives the same bodies to core's reader (body_dump) and to a real PHP, and fails wherever the two
+# see different fields and the reader did not say that something is wrong with the body.
+#   BODY_DUMP  the program built from body_dump.c     PHP     a php-cli 8.2
+#   SEED       of the generated bodies                BODIES  how many of each kind
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use IO::Handle;
+use IO::Socket::INET;
+use IPC::Open2;
+use JSON::PP qw(decode_json);
+use POSIX qw(WNOHANG);
+use Test::More;
+
+my $here   = dirname(abs_path(__FILE__));
+my $dump   = $ENV{BODY_DUMP} || "$here/body_dump";
+my $php    = $ENV{PHP} || 'php';
+my $seed   = $ENV{SEED} || 20250;
+my $bodies = $ENV{BODIES} || 1000;
+my $dir    = tempdir(CLEANUP => 1);
+my ($server, $port, $dumper, $to_dump, $from_dump);
+my $mild; # whether the body being made keeps to what an honest client could send
+
+my $script = <<'PHP';
+<?php
+function flat($node, $path, $out) {
+    if (!is_array($node)) {
+        return $out . implode('.', array_map('bin2hex', $path)) . '=' . bin2hex($node) . "\n";
+    }
+    if (!$node && $path) {
+        return $out . implode('.', array_map('bin2hex', $path)) . "=array\n";
+    }
+    foreach ($node as $key => $child) {
+        $out = flat($child, array_merge($path, [(string)$key]), $out);
+    }
+    return $out;
+}
+$files = [];
+foreach ($_FILES as $name => $file) {
+    $files[$name] = ['error' => is_array($file['error']) ? $file['error'] : ''];
+}
+array_walk_recursive($files, function (&$leaf) { $leaf = ''; });
+$filtered = filter_input_array(INPUT_POST, FILTER_UNSAFE_RAW);
+header('Content-Type: text/plain');
+echo flat($_POST, [], ''), "files\n", flat($files, [], ''), "filter\n",
+    flat($filtered ?: [], [], ''), "end\n";
+PHP
+
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+
+sub start_php
+{
+    my $log = "$dir/php.log";
+    open my $fh, '>', "$dir/router.php" or die "router.php: $!";
+    print $fh $script;
+    close $fh;
+    for (1 .. 5) {
+        my $probe = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 0)
+            or die "no port: $!";
+        $port = $probe->sockport;
+        close $probe;
+        $server = fork // die "fork: $!";
+        if (!$server) {
+            open STDIN,  '<',  '/dev/null';
+            open STDOUT, '>',  $log;
+            open STDERR, '>&', \*STDOUT;
+            no warnings 'exec';
+            exec {$php} $php, '-n', '-d', 'display_errors=0', '-d', 'log_errors=0',
+                '-d', "upload_tmp_dir=$dir", '-d', 'post_max_size=64M', '-q', '-S',
+                "127.0.0.1:$port", "$dir/router.php";
+            POSIX::_exit(127);
+        }
+        for (1 .. 200) {
+            last if waitpid($server, WNOHANG) == $server;
+            return 1 if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
+            select undef, undef, undef, 0.05;
+        }
+        undef $server if !kill 0, $server;
+    }
+    return 0;
+}
+
+END {
+    my $status = $?;
+    if ($server) {
+        kill TERM => $server;
+        waitpid $server, 0;
+    }
+    $? = $status;
+}
+
+# What PHP has: the flattened $_POST, $_FILES and filter_input(), as text.
+sub ask_php
+{
+    my ($type, $body) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 20)
+        or die "php does not answer: $!";
+    my $answer = '';
+    print $socket "POST / HTTP/1.0\r\nHost: localhost\r\nContent-Type: $type\r\nContent-Length: "
+        . length($body) . "\r\n\r\n$body";
+    1 while sysread $socket, $answer, 65536, length $answer;
+    $answer =~ s/\A.*?\r\n\r\n//s;
+    $answer =~ /\A(.*)^files\n(.*)^filter\n(.*)^end\n\z/ms or die "php answered: $answer";
+    return {post => $1, files => $2, filter => $3};
+}
+
+# What the reader has: status and fields.
+sub ask_reader
+{
+    my ($type, $body, $piece) = @_;
+    my @lines;
+    print $to_dump join(' ', length $type, length $body, $piece), "\n$type$body";
+    while (my $line = <$from_dump>) {
+        push @lines, decode_json($line);
+        return {status => (pop @lines)->{status}, fields => \@lines} if $lines[-1]{status};
+    }
+    die "$dump ended";
+}
+
+# A PHP array: keys in order, what they hold, and the next index.
+sub new_array { return {keys => [], at => {}, next => 0} }
+
+sub put
+{
+    my ($array, $key, $value) = @_;
+    $key = $array->{next} if !defined $key;
+    $array->{next} = $key + 1 if $key =~ /\A(?:0|[1-9][0-9]{0,17})\z/ && $key >= $array->{next};
+    push @{$array->{keys}}, $key if !exists $array->{at}{$key};
+    return $array->{at}{$key} = $value;
+}
+
+sub assign
+{
+    my ($array, $value, @path) = @_;
+    my $last = pop @path;
+    for my $key (@path) {
+        my $there = defined $key ? $array->{at}{$key} : undef;
+        $array = ref $there ? $there : put($array, $key, new_array());
+    }
+    put($array, $last, $value);
+    return;
+}
+
+sub flat
+{
+    my ($node, @path) = @_;
+    my $at = join '.', map { unpack 'H*', $_ } @path;
+    return "$at=" . unpack('H*', $node) . "\n" if !ref $node;
+    return "$at=array\n" if !@{$node->{keys}} && @path;
+    return join '', map { flat($node->{at}{$_}, @path, $_) } @{$node->{keys}};
+}
+
+# The arrays PHP would make of the reader's fields.
+sub as_php
+{
+    my ($fields) = @_;
+    my ($post, $files) = (new_array(), new_array());
+    for my $field (@$fields) {
+        my ($base, $rest) = $field->{name} =~ /\A([^\[]*)(.*)\z/s;
+        my @path = ($rest =~ /\[([^\]]*)\]/gs);
+        @path = map { length() ? $_ : undef } @path;
+        if ($field->{file}) {
+            assign($files, '', $base, 'error', @path);
+        }
+        else {
+            assign($post, $field->{value}, $base, @path);
+        }
+    }
+    return {post => flat($post), files => flat($files)};
+}
+
+sub printable
+{
+    my ($text) = @_;
+    $text = substr($text, 0, 2000) . '...' if length $text > 2000;
+    $text =~ s/([^ -~]|\\)/sprintf '\\x%02x', ord $1/ge;
+    return $text;
+}
+
+my @pieces = (1, 2, 3, 7, 61, 4096, 65536);
+
+# One body: returns the reader's status, or undef after telling what differs.
+sub compare
+{
+    my ($type, $body) = @_;
+    my $got = ask_reader($type, $body, $pieces[rand @pieces]);
+    return $got->{status} if $got->{status} ne 'OK';
+    my ($php_has, $we_have) = (ask_php($type, $body), as_php($got->{fields}));
+    for my $what (qw(post files filter)) {
+        my $ours = $we_have->{$what eq 'files' ? 'files' : 'post'};
+        next if $php_has->{$what} eq $ours;
+        diag("$what differs\n type ", printable($type), "\n body ", printable($body),
+            "\n php  ", printable($php_has->{$what}), "\n ours ", printable($ours));
+        return undef;
+    }
+    return 'OK';
+}
+
+sub pick { return $_[rand @_] }
+
+my @name_bits = (
+    'a', 'b', 'name', 'x.y', '.', ' ', '[', ']', '[]', '[b]', '[b.c]', '[ ]', '[ b]', '[b', 'b]',
+    '[0]', '[7]', '[-3]', '[05]', '_', '__Host-', '__Secure-', 'tmp_name', '[tmp_name]', '[error]',
+    "\xe5\x90\x8d", "\t", "\n", '[__Host-x]', "'", '"', '\\', '/', ';', ':', '*',
+);
+
+my @mild_bits = ('a', 'b', 'name', 'x.y', '.', ' ', '[]', '[b]', '[b.c]', '[0]', '[7]', '_', "'",
+    "\xe5\x90\x8d", '/', ';', ':', '*', '"', ']', '\\', '[b]c');
+
+sub name
+{
+    my @bits = $mild ? @mild_bits : @name_bits;
+    return join '', map { pick(@bits) } 1 .. 1 + rand pick(1, 2, 4, 8);
+}
+
+sub escaped
+{
+    my ($text) = @_;
+    $text =~ s/([^A-Za-z0-9])/rand() < .7 ? sprintf('%%%02X', ord $1) : $1/ge;
+    return $text;
+}
+
+sub urlencoded_body
+{
+    my @bits = ('&', '&&', '=', '==', '%', '%zz', '%4', '%00', "\0", '+', '%2B', '%5B', '%5D', ';');
+    my $body = '';
+    for (1 .. rand 8) {
+        $body .= rand() < .7 ? escaped(name()) : join '', map { pick(@bits, name()) } 1 .. rand 6;
+        $body .= '=' . escaped(name()) if rand() < .8;
+        $body .= '=' . ('v' x rand pick(10, 3000, 16000)) if rand() < .1;
+        $body .= pick('&', '&', '&', '&&', '');
+    }
+    return $body;
+}
+
+my @boundaries = ('b', 'XyZ', '----WebKitFormBoundaryAbCdEf0123456789', '-' x 27 . '123456789',
+    '--', '0' x 70, "a'b(c)", '=_x');
+
+sub boundary_parameter
+{
+    my ($b) = @_;
+    return pick(
+        (qq{; boundary=$b}) x 10, qq{; boundary="$b"}, qq{;boundary=$b}, qq{; Boundary=$b},
+        qq{; charset=utf-8; boundary=$b}, qq{; boundary=$b; charset=utf-8}, qq{; boundary=$b ; x=y},
+        qq{; boundary="$b"; boundary=c}, qq{; boundary=$b,c}, qq{; xboundary=c; boundary=$b},
+        qq{; boundary = $b}, qq{ boundary=$b}, qq{; boundary="$b}, q{; boundary=}, q{},
+        qq{; BOUNDARY=c; boundary=$b}, qq{; boundary*=$b}, qq{, boundary=$b}, qq{; boundary='$b'});
+}
+
+sub disposition
+{
+    my ($n) = @_;
+    my $quoted = pick(1, 1, 1, 1, 0) ? do { (my $q = $n) =~ s/"/pick('\\"', '%22')/ge; qq{"$q"} }
+        : pick($n, "'$n'", qq{"$n"x}, qq{"$n}, qq{x"$n"}, qq{ "$n" });
+    my $file = pick(('') x 6, '; filename="f.txt"', '; filename=""', '; filename=f', '; filename=',
+        q{; filename*=UTF-8''f}, q{; filename="f"; filename*=UTF-8''g}, '; filename="a\\"b"',
+        '; filename="C:\\dir\\"', '; filename="a;b"', '; FileName=f', '; filename ="f"', '; x=y',
+        '; filename="f"; filename="g"', q{; filename='f;name=x'}, "; name=\"other\"", ';;; x');
+    return qq{form-data; name="$n"} . pick('', '', '; filename="f"', '; filename=""')
+        if $mild && $n !~ /["\\]/;
+    my $type = pick(('form-data; ') x 8, 'form-data;', 'FORM-DATA;  ', 'attachment; ', 'form-data ',
+        "form-data;\t", '; ', 'form-data;; ', '');
+    return pick(("${type}name=$quoted$file") x 10, "${type}NAME=$quoted$file", "$type$file",
+        "${type}name =$quoted$file", "${type}name= $quoted$file", "${type}name==$quoted$file",
+        "$type filename=\"f\"; name=$quoted", "${type}name*=$quoted$file", "${type}na\\me=$quoted");
+}
+
+sub part_data
+{
+    my ($b) = @_;
+    my @bits = ('value', '', "\r", "\n", "\r\n", '-', '--', "\0", "\xff", "\r\n\r\n",
+        "\r\n--" . substr($b, 0, rand length $b), "\n-$b", "\r\n--x$b", 'x' x 5119, 'x' x 5110);
+    my $data = join '', map { pick(@bits) } 1 .. rand 6;
+    $data =~ s/--\Q$b//g if $mild;
+    if (rand() < .15) {
+        my $pad = pick(5120, 10240, 4096, 8192) + int(rand 140) - 70;
+        $data = ('y' x ($pad - length($data) % 100)) . pick(($mild ? '' : "\r\n--$b"), @bits) . $data;
+    }
+    return $data;
+}
+
+sub multipart_body
+{
+    my ($b) = @_;
+    my $eol  = pick(("\r\n") x 8, "\n");
+    my $nl   = sub { $mild || rand() < .98 ? $eol : pick("\n", "\r\n", "\r", "\r\r\n", '') };
+    my $body = $mild ? pick('', '', "preamble$eol") : pick(('') x 8, "preamble$eol", $eol, "--$b", "x--$b$eol", ('p' x 5120), "--$b--$eol");
+    for (1 .. rand 6) {
+        my @headers = ('Content-Disposition: ' . disposition(name()));
+        push @headers, 'Content-Type: text/plain' if rand() < .3;
+        unshift @headers, 'Content-Transfer-Encoding: 8bit' if rand() < .1;
+        push @headers, pick('X', ' folded', "\tfolded", ': x', 'X: y', "X:\x01", '', 'X y: z',
+            'Content-Disposition: form-data; name=z', "--$b", "Y: --$b") if !$mild && rand() < .05;
+        $headers[rand @headers] =~ s/; /;$eol /        if rand() < .05;
+        $headers[rand @headers] =~ s/Content-D/content-d/ if rand() < .1;
+        $headers[rand @headers] =~ s/:/pick(' :', ':', ':  ', '')/e
+            if !$mild && rand() < .04;
+        $body .= "--$b" . $nl->();
+        $body .= $_ . $nl->() for @headers;
+        $body .= $nl->() . part_data($b) . $nl->();
+    }
+    return "$body--$b--" . pick($eol, '', "${eol}epilogue") if $mild;
+    $body .= "--$b" . pick(('--') x 10, '-', '', '-- ', '--x') . pick($eol, $eol, '');
+    $body .= pick(('') x 8, 'epilogue', "--$b$eol", "$eol--$b$eol", "--$b--");
+    return $body;
+}
+
+sub mutated
+{
+    my ($body) = @_;
+    for (1 .. pick(1, 1, 2, 4)) {
+        my $at = int rand length($body) + 1;
+        my $what = rand;
+        if    ($what < .4) { substr $body, $at, int rand pick(2, 10), '' }
+        elsif ($what < .7) { substr $body, $at, 0, pick("\r", "\n", "\0", '-', '"', "'", ' ', '\\') }
+        elsif ($what < .9) { substr $body, $at, 0, substr $body, int(rand length $body), rand 60 }
+        else               { $body = substr $body, 0, $at }
+    }
+    return $body;
+}
+
+# Honest and odd bodies with the status they must have.
+sub part
+{
+    my ($headers, $data) = @_;
+    return "--b\r\n$headers\r\n\r\n$data\r\n";
+}
+my $form   = 'application/x-www-form-urlencoded';
+my $multi  = 'multipart/form-data; boundary=b';
+my $cd     = 'Content-Disposition: form-data';
+my $field  = part("$cd; name=\"a\"", 'v');
+my $file   = part("$cd; name=\"f\"; filename=\"x.txt\"\r\nContent-Type: text/plain", "1\r\n2");
+my $long   = 'z' x 5120;
+my @by_hand = (
+    (map { [$form, $_, 'OK'] } '', 'a=1', 'a=1&a=2', 'a=1&&b', '=v', '&', 'a', 'a=', 'a=%zz&b=%4',
+        '%', 'a%00b=1', 'a=%00x', 'a[b]=1&a[]=2&a[]=3', 'a[b.c]=1', 'a[b=1', 'a[b.c[d]=1', '[a]=1',
+        '%20a=1', 'a.b=1', 'a+b=1', 'a[b]c=1', 'a[ ]=1', 'a[ b]=1', 'a]=1', 'a[[b]]=1', 'a[b][c=1',
+        '_.Host-x=1', '+__Host-x=1', '__Host-x[__Host-y]=1', 'a=1&a[b]=2&a=3', 'a;b=1;c=2',
+        join('', map { "f$_=$_&" } 1 .. 1000), 'a' . '[x]' x 64 . '=1'),
+    [$form, 'a=1&a' . '[x]' x 65 . '=2',             'MALFORMED'],
+    [$form, 'a=1&a[__Host-x]=2',                     'MALFORMED'],
+    [$form, join('', map { "f$_=$_&" } 1 .. 1001),   'TOO_MANY'],
+    [$form, 'n' x 513 . '=1',                        'NAME_TOO_LONG'],
+    ["$form; charset=utf-8",    'a=1',               'OK'],
+    ['Application/X-WWW-Form-URLencoded', 'a=1',     'OK'],
+    ["$form,x",                 'a=1',               'OK'],
+    [$multi, '',                                     'OK'],
+    [$multi, "--b--\r\n",                            'OK'],
+    [$multi, "$field--b--\r\n",                      'OK'],
+    [$multi, "$field--b--",                          'OK'],
+    [$multi, "$field$file$field--b--\r\n",           'OK'],
+    [$multi, "$file$field$file--b--\r\n",            'OK'],
+    [$multi, "preamble\r\n$field--b--\r\nepilogue",  'OK'],
+    [$multi, "$field--b\r\n",                        'MALFORMED'],
+    [$multi, "$field",                               'MALFORMED'],
+    [$multi, "$field--b--\r\n$field",                'MALFORMED'],
+    [$multi, "$field--b \r\n",                       'MALFORMED'],
+    [$multi, part("$cd; name=\"f\"; filename=\"\"", '') . "--b--",                      'OK'],
+    [$multi, part("$cd; name=f; filename=\"\"", "$long--b\r\n$cd; name=x\r\n\r\nv") . '--b--',
+        'MALFORMED'],
+    [$multi, part("$cd; name=\"a\"; filename*=UTF-8''x", 'v') . '--b--',               'OK'],
+    [$multi, part("$cd; name='a'", 'v') . '--b--',                                      'OK'],
+    [$multi, part("$cd; name=a", 'v') . '--b--',                                        'OK'],
+    [$multi, part("$cd; name=\"a\\\"b\\\\c\"", 'v') . '--b--',                          'OK'],
+    [$multi, part("$cd; name=\"a;b\"; filename=\"x;name=y\"", 'v') . '--b--',           'OK'],
+    [$multi, part("$cd; name=\"a[b]\"", 'v') . part("$cd; name=\"a[]\"", 'w') . '--b--', 'OK'],
+    [$multi, part("$cd; name=\"f[]\"; filename=x", 'v') x 3 . '--b--',                  'OK'],
+    [$multi, part("$cd; name=\"i[p]\"; filename=x", 'v') . part("$cd; name=\"i[t]\"", 'w')
+        . '--b--',                                                                      'OK'],
+    [$multi, part("$cd;\r\n name=\"a\"", 'v') . '--b--',                                'OK'],
+    [$multi, part("Content-Disposition:\r\n form-data; name=\"a\"", 'v') . '--b--',     'OK'],
+    [$multi, "--b\n$cd; name=a\n\nv\n--b--\n",                                          'OK'],
+    [$multi, part("$cd; name=\"\"", 'v') . $field . '--b--',                            'OK'],
+    [$multi, part($cd, 'v') . $field . '--b--',                                         'MALFORMED'],
+    [$multi, part('Content-Type: text/plain', 'v') . $field . '--b--',                  'MALFORMED'],
+    [$multi, part("$cd; filename=x", 'v') . '--b--',                                    'MALFORMED'],
+    [$multi, part("$cd; name=a; name=c", 'v') . '--b--',                                'MALFORMED'],
+    [$multi, part("$cd; name=f; filename=x", 'v') . part("$cd; name=f", 'w') . '--b--', 'MALFORMED'],
+    [$multi, part("$cd; name=f; filename=x", 'v') . part("$cd; name=\"f[tmp_name]\"", 'w')
+        . '--b--',                                                                      'MALFORMED'],
+    [$multi, part("$cd; name=f", 'w') . part("$cd; name=f; filename=x", 'v') . '--b--', 'OK'],
+    [$multi, part("$cd; name=\"f[\"; filename=x", 'v') . $file . '--b--',               'MALFORMED'],
+    [$multi, part("$cd; name=\"a[ b]\"", 'v') . '--b--',                                'MALFORMED'],
+    [$multi, part("$cd; name=\"a\0b\"", 'v') . '--b--',                                 'MALFORMED'],
+    [$multi, part("$cd; name=a", "v\0\r\n--b\0") . '--b--',                             'MALFORMED'],
+    [$multi, "--b\r\n$cd; name=a\r\n\r\n--b\r\n$cd; name=c\r\n\r\nv\r\n--b--",          'MALFORMED'],
+    [$multi, part("$cd; name=a\r\nX: " . 'y' x 5000, 'v') . '--b--',                    'NAME_TOO_LONG'],
+    [$multi, part("$cd; name=a", '') x 1000 . '--b--',                                  'OK'],
+    [$multi, part("$cd; name=a", '') x 1001 . '--b--',                                  'TOO_MANY'],
+    ['multipart/form-data; boundary="b"',             "$field--b--", 'OK'],
+    ['multipart/form-data; charset=x; Boundary=b',    "$field--b--", 'OK'],
+    ['multipart/form-data; boundary=b; charset=x',    "$field--b--", 'OK'],
+    ['multipart/form-data',                           "$field--b--", 'MALFORMED'],
+    ['multipart/form-data; boundary=',                "$field--b--", 'MALFORMED'],
+    ['multipart/form-data; boundary="b',              "$field--b--", 'MALFORMED'],
+    ['multipart/form-data; boundary=b; boundary=c',   "$field--b--", 'MALFORMED'],
+    ['multipart/form-data; Boundary=c; boundary=b',   "$field--b--", 'MALFORMED'],
+    ['multipart/form-data; Boundary=xboundary=b',     "$field--b--", 'MALFORMED'],
+    ['text/plain',                                    'a=1',         'OK'],
+);
+
+ok(-x $dump, "reader: $dump") or BAIL_OUT('set BODY_DUMP to the built body_dump');
+$dumper = open2($from_dump, $to_dump, $dump, '--stream');
+$to_dump->autoflush;
+ok(start_php(), "php: $php on port " . ($port // '?')) or BAIL_OUT('set PHP to a php-cli');
+srand $seed;
+note("seed $seed");
+
+for my $case (@by_hand) {
+    my ($type, $body, $expected) = @$case;
+    my $status = compare($type, $body);
+    is($status, $expected, "$expected " . substr(printable("$type | $body"), 0, 120));
+}
+
+my %kind = (
+    urlencoded => sub { return ($form, urlencoded_body()) },
+    multipart  => sub { my $b = pick(@boundaries);
+                        return ("multipart/form-data; boundary=$b", multipart_body($b)) },
+    mutated    => sub { my $b = pick(@boundaries);
+                        return ('multipart/form-data' . boundary_parameter($b),
+                            mutated(multipart_body($b))) },
+);
+my %at_least = (urlencoded => .8, multipart => .4, mutated => .1);
+for my $kind (sort keys %kind) {
+    my (%count, $differ);
+    for (1 .. $bodies) {
+        $mild = rand() < .6;
+        my $status = compare($kind{$kind}->());
+        $count{$status // 'differ'}++;
+        last if !defined $status && ++$differ >= 5;
+    }
+    ok(!$differ, "$bodies generated bodies, $kind");
+    note("$kind: ", join ', ', map { "$_ $count{$_}" } sort keys %count);
+    cmp_ok($count{OK} // 0, '>=', $at_least{$kind} * $bodies, "enough of them were comparable");
+}
+close $to_dump;
+waitpid $dumper, 0;
+is($?, 0, 'the reader ended well');
+done_testing();
