@@ -173,7 +173,7 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its configuration twice at start: this is the first, for show */
     }
-    error = fg_pages_load(conf->pages, pconf);
+    error = fg_pages_load(conf->pages != NULL ? conf->pages : FG_PAGES_DIR, pconf);
     if (error != NULL) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2004: FormGuardPages: %s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
