@@ -160,11 +160,20 @@ static void set_environment(request_rec *r, const fg_request_t *fr)
 
 /* --- doing ------------------------------------------------------------------------------------ */
 
+/* RFC 9112 6.3: without either header a request has no body. */
+static int has_body(const request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+
+    return apr_table_get(r->headers_in, "Transfer-Encoding") != NULL ||
+           (length != NULL && strcmp(length, "0") != 0) || r->proto_num >= HTTP_VERSION(2, 0);
+}
+
 static int refuse(fg_request_t *fr)
 {
     request_rec *r = fr->r;
 
-    if (!fr->body.whole) {
+    if (!fr->body.whole && has_body(r)) {
         /* The body waits in the network: reading it to its end would hold this worker as long as
          * a slow client likes, and show 408 instead of the answer. */
         r->connection->keepalive = AP_CONN_CLOSE;
