@@ -24,9 +24,9 @@ static apr_status_t json_free(void *json)
     return APR_SUCCESS;
 }
 
-/* json-c lets pass what strict readers don't: NaN, a NUL in a string (its names end there), bare
- * control characters, and a name given twice. The text has been parsed, so its grammar is known:
- * outside of strings there is one colon a member.
+/* json-c lets pass what strict readers don't: NaN, names in single quotes, a NUL in a string (its
+ * names end there), bare control characters, and a name given twice. The text has been parsed, so
+ * its grammar is known: outside of strings there is one colon a member.
  * Returns the number of members, or -1. */
 static int scan_members(const char *text, apr_size_t len)
 {
@@ -38,7 +38,7 @@ static int scan_members(const char *text, apr_size_t len)
         if (!in_string) {
             in_string = c == '"';
             members += c == ':';
-            if (c == 'N' || c == 'I') {
+            if (!strchr("{}[]:,\" \t\r\n0123456789+-.eEtrufalsn", c)) {
                 return -1;
             }
         }
