@@ -4,15 +4,15 @@
  * @brief Leases in shared memory, one word each.
  *
  *     bits 8..63  deadline, in units of 256 microseconds; free once it has come, or when 0
- *     bits 0..7   turn: one more with each taking, so that no two leases of a slot are the same
- *                 word and giving one back twice cannot take away another's
+ *     bits 0..7   generation: one more with each taking, so that no two leases of a slot are the
+ *                 same word and giving one back twice cannot take away another's
  */
 #include "slots.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
 
-#define TURN APR_UINT64_C(0xff)
+#define GENERATION APR_UINT64_C(0xff)
 
 struct fg_slots {
     apr_uint64_t count;
@@ -41,7 +41,7 @@ fg_slots_t *fg_slots_format(void *mem, apr_size_t size, unsigned int count)
 
 static int is_free(apr_uint64_t word, apr_uint64_t now)
 {
-    return (word & ~TURN) <= now;
+    return (word & ~GENERATION) <= now;
 }
 
 /* The end of a lease, rounded up to what a word can hold. */
@@ -51,9 +51,9 @@ static apr_uint64_t deadline_after(apr_uint64_t now, apr_interval_time_t term)
 
     /* Both are below 2^63: the sum does not wrap, rounding it up might. */
     if (now + length > APR_INT64_MAX) {
-        return APR_INT64_MAX & ~TURN;
+        return APR_INT64_MAX & ~GENERATION;
     }
-    return (now + length + TURN) & ~TURN;
+    return (now + length + GENERATION) & ~GENERATION;
 }
 
 /* Core never sees a time before boot; a negative one is taken for it. */
@@ -75,7 +75,7 @@ fg_lease_t fg_slots_take(fg_slots_t *slots, apr_time_t now, apr_interval_time_t 
         /* A failed exchange has read the word anew. It may be free still, if a lease that had run
          * out was given back; that happens once a lease, so this ends. */
         while (is_free(word, start)) {
-            apr_uint64_t mine = deadline | ((word + 1) & TURN);
+            apr_uint64_t mine = deadline | ((word + 1) & GENERATION);
 
             if (atomic_compare_exchange_strong(&slots->word[i], &word, mine)) {
                 lease.index = (int)i;
@@ -94,7 +94,7 @@ void fg_slots_release(fg_slots_t *slots, const fg_lease_t *lease)
     if (lease->index < 0 || (apr_uint64_t)lease->index >= slots->count) {
         return;
     }
-    atomic_compare_exchange_strong(&slots->word[lease->index], &word, word & TURN);
+    atomic_compare_exchange_strong(&slots->word[lease->index], &word, word & GENERATION);
 }
 
 unsigned int fg_slots_taken(const fg_slots_t *slots, apr_time_t now)
