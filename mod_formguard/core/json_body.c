@@ -470,7 +470,7 @@ static fg_body_status_t finish(fg_body_t *body)
     if (!j->begun) {
         return FG_BODY_OK;
     }
-    if (j->state == NUMBER && number_may_end(j->number)) {
+    if (j->state == NUMBER && j->depth == 0 && number_may_end(j->number)) {
         status = emit(body, j);
     }
     if (status != FG_BODY_OK) {

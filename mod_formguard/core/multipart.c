@@ -9,8 +9,8 @@
 
 /*
  * multipart/form-data as main/rfc1867.c of PHP 8.2 reads it. PHP has two ways through a part: data
- * it keeps ends at LF "--boundary", data it skips is read by lines of at most 5120 bytes, and a line
- * that is "--boundary" starts the next part even in what other readers call the epilogue. Where the
+ * it keeps ends at LF "--boundary", data it skips is read by lines of at most 5120 bytes, and a
+ * line that is "--boundary" starts the next part even in what other readers call the epilogue. Where the
  * two could differ, or differ from RFC 2046, the body is malformed: "--boundary" may only stand
  * where it delimits. An honest client picks a boundary that is nowhere in the data.
  */
@@ -62,7 +62,7 @@ static const char *find_needle(const multipart_t *m)
         if (c == tail_byte && memcmp(p, m->needle, tail) == 0) {
             return p;
         }
-        p += m->shift[(unsigned char)c]; /* at most to `end` */
+        p += m->shift[(unsigned char)c];
     }
     return NULL;
 }

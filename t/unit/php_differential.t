@@ -425,7 +425,7 @@ my %kind = (
                         return ('multipart/form-data' . boundary_parameter($b),
                             mutated(multipart_body($b))) },
 );
-my %at_least = (urlencoded => .8, multipart => .4, mutated => .1);
+my %at_least = (urlencoded => .8, multipart => .3, mutated => .1);
 for my $kind (sort keys %kind) {
     my (%count, $differ);
     for (1 .. $bodies) {
