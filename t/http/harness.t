@@ -158,8 +158,10 @@ subtest 'error_log is judged' => sub {
 # A test that forgets done, or dies, must neither leave a server behind nor pass.
 subtest 'a server left behind' => sub {
     my $lib = $INC{'FormGuard/Httpd.pm'} =~ s{/FormGuard/Httpd\.pm\z}{}r;
+    my $tmp = FormGuard::Process::private_dir();    # the killed one cannot clear up
     my $run = sub {
         my ($code) = @_;
+        local $ENV{TMPDIR} = "$tmp";
         my $out = `$^X -I$lib -MTest::More -MFormGuard::Httpd -e '$code' 2>&1`;
         return ($? >> 8, $out =~ /port (\d+)/ ? $1 : die("no port: $out"), $out);
     };

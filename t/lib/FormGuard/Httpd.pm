@@ -26,7 +26,8 @@ FormGuard::Httpd - a real, private httpd for one test
     $httpd->done;                          # stops it; fails on any line in error_log nobody declared
 
 All forms of t/lib/forms lie in the document root unless files are named. In config and files,
-C<@PORT@>, C<@DIR@>, C<@HTDOCS@> stand for this server's.
+C<@PORT@>, C<@DIR@>, C<@HTDOCS@> stand for this server's, C<@GEO@> for the country database that build/test
+fetched (FORMGUARD_GEO).
 
 Further options:
 
@@ -154,8 +155,8 @@ sub remove_file
 sub expand
 {
     my ($self, $text) = @_;
-    my %v = (PORT => $self->{port}, DIR => "$self->{dir}", HTDOCS => $self->htdocs);
-    $text =~ s/\@(PORT|DIR|HTDOCS)\@/$v{$1}/g;
+    my %v = (PORT => $self->{port}, DIR => "$self->{dir}", HTDOCS => $self->htdocs, GEO => $ENV{FORMGUARD_GEO});
+    $text =~ s/\@(PORT|DIR|HTDOCS|GEO)\@/$v{$1} \/\/ die "FORMGUARD_GEO is not set (build\/test sets it)\n"/ge;
     return $text;
 }
 
@@ -227,7 +228,7 @@ sub start
     for my $try (1 .. 5) {
         my $mark = $self->{log}->mark;
         $self->configure;
-        unlink "$self->{dir}/logs/startup_log";
+        unlink "$self->{dir}/logs/startup_log", "$self->{dir}/run/httpd.pid";
         $self->{process} = FormGuard::Process->start(
             cmd => [$self->_command], out => "$self->{dir}/logs/stderr", env => $self->_env,
             name => 'httpd', detach => $self->{detach}
@@ -245,10 +246,12 @@ sub start
     die "httpd did not start:\n$what\n";
 }
 
-# The cheapest request there is: no directory walk, no handler of a form.
+# The cheapest request there is: no directory walk, no handler of a form. The pid file comes after the port was
+# bound: without it somebody else may be answering there.
 sub answers
 {
     my ($self) = @_;
+    return 0 if !-s "$self->{dir}/run/httpd.pid";
     my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, Proto => 'tcp', Timeout => 5)
         or return 0;
     local $SIG{PIPE} = 'IGNORE';

@@ -22,6 +22,7 @@ use strict;
 use warnings;
 use File::Temp ();
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use POSIX qw(:sys_wait_h);
 use Scalar::Util qw(weaken);
 use Time::HiRes qw(sleep time);
@@ -69,14 +70,19 @@ sub server_group
     return scalar getgrgid((getpwnam $user)[3]);
 }
 
-# Below the ephemeral range, so that no outgoing connection takes it between this check and the server's bind.
+# Below the ephemeral range, so that no outgoing connection takes it between this check and the server's bind;
+# an abstract socket of the port's name keeps it from the other tests until this one ends.
+my @claims;
+
 sub free_port
 {
     for (1 .. 200) {
         my $port = 12000 + int rand 20000;
+        my $claim = IO::Socket::UNIX->new(Local => "\0formguard-port-$port", Listen => 1) or next;
         my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 1)
             or next;
         close $s;
+        push @claims, $claim;
         return $port;
     }
     die "no free port on 127.0.0.1\n";
