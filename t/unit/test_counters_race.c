@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes and threads that fight over few keys, while the clock runs over sub-window edges and
+ * children are killed anywhere. Every admission goes into an append-only array that all share.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <apr_general.h>
+
+#include "counters_layout.h"
+
+#define SEC     APR_USEC_PER_SEC
+#define ENTRIES 16384
+#define RECORDS (1U << 20)
+
+enum { PROCESSES = 3, THREADS = 2, WORKERS = PROCESSES * THREADS, KEYS_MAX = 600 };
+
+#define IDLE INT64_MAX
+
+typedef struct record {
+    atomic_int ready;    /* whole: its writer was not killed half way */
+    atomic_int refunded; /* set before it is given back */
+    unsigned int key;
+    apr_uint32_t weight;
+    apr_uint64_t index; /* of the sub-window charged */
+    apr_time_t before, after;
+} record_t;
+
+typedef struct shared {
+    atomic_llong clock;
+    atomic_llong seen[WORKERS]; /* what `now` a worker is at work with */
+    atomic_uint records;
+    atomic_int go, stop;
+    record_t record[RECORDS];
+} shared_t;
+
+typedef struct fight {
+    fg_rate_t rate;
+    unsigned int keys;
+    unsigned int group;          /* how many keys are tried at a time, */
+    apr_interval_time_t epoch;   /* for so long; then come the next */
+    apr_interval_time_t lag_max; /* of a worker's clock; 0: without bound */
+    int refunds;
+} fight_t;
+
+static apr_pool_t *pool;
+static shared_t *shared;
+static void *memory;
+static apr_size_t size;
+static fg_counters_t *counters;
+static fg_counter_key_t key[KEYS_MAX];
+static fight_t fight;
+static apr_uint64_t seed;
+
+static apr_uint64_t draw(apr_uint64_t *state, apr_uint64_t below)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (*state >> 11) % below;
+}
+
+static void *map_shared(apr_size_t bytes)
+{
+    void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return mem == MAP_FAILED ? NULL : mem;
+}
+
+static int set_up(void **state)
+{
+    struct timespec t;
+
+    (void)state;
+    clock_gettime(CLOCK_REALTIME, &t);
+    seed = getenv("FG_SEED") ? strtoull(getenv("FG_SEED"), NULL, 10) : (apr_uint64_t)t.tv_nsec | 1;
+    print_message("FG_SEED=%llu\n", (unsigned long long)seed);
+    size = fg_counters_size(ENTRIES);
+    memory = map_shared(size);
+    shared = map_shared(sizeof(*shared));
+    return !memory || !shared || apr_initialize() != APR_SUCCESS ||
+           apr_pool_create(&pool, NULL) != APR_SUCCESS;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    apr_pool_destroy(pool);
+    apr_terminate();
+    munmap(memory, size);
+    munmap(shared, sizeof(*shared));
+    return 0;
+}
+
+static int fresh_table(void **state)
+{
+    unsigned char secret[16];
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < sizeof(secret); i++) {
+        secret[i] = (unsigned char)draw(&seed, 256);
+    }
+    memset(shared, 0, sizeof(*shared));
+    memset(&fight, 0, sizeof(fight));
+    for (i = 0; i < WORKERS; i++) {
+        atomic_store(&shared->seen[i], IDLE);
+    }
+    return fg_counters_format(memory, size, ENTRIES, secret) != APR_SUCCESS ||
+           fg_counters_attach(&counters, memory, size, pool) != APR_SUCCESS;
+}
+
+static int whole_table(void **state)
+{
+    const char *error = fg_counters_validate(counters, pool);
+
+    (void)state;
+    if (error) {
+        print_error("%s\n", error);
+    }
+    return error != NULL;
+}
+
+/* Read the clock, and say so before it is used: whoever moves it can wait. */
+static apr_time_t read_clock(unsigned int worker)
+{
+    apr_time_t now;
+
+    do {
+        now = atomic_load(&shared->clock);
+        atomic_store(&shared->seen[worker], now);
+    } while (fight.lag_max && atomic_load(&shared->clock) != now);
+    return now;
+}
+
+static void write_down(unsigned int k, const fg_charge_t *charge, apr_time_t before, int refund)
+{
+    unsigned int n = atomic_fetch_add(&shared->records, 1);
+    record_t *record;
+
+    if (n >= RECORDS) {
+        return; /* the parent will fail */
+    }
+    record = &shared->record[n];
+    record->key = k;
+    record->weight = charge->weight;
+    record->index = charge->stamp >> 20 & FG_WORD_INDEX;
+    record->before = before;
+    record->after = atomic_load(&shared->clock);
+    atomic_store(&record->ready, 1);
+    if (refund) {
+        atomic_store(&record->refunded, 1);
+        fg_counters_refund(counters, charge);
+    }
+}
+
+static void try_a_key(unsigned int worker, unsigned int k, apr_uint32_t weight, int refund,
+                      apr_time_t now)
+{
+    fg_charge_t charge;
+
+    if (fg_counters_consume(counters, key[k], &fight.rate, weight, now, &charge).admitted) {
+        write_down(k, &charge, now, refund);
+    }
+    atomic_store(&shared->seen[worker], IDLE);
+}
+
+static void *work_until_stopped(void *number)
+{
+    unsigned int worker = (unsigned int)(uintptr_t)number;
+    apr_uint64_t random = seed + 1 + worker * 7919;
+
+    while (!atomic_load(&shared->stop)) {
+        apr_time_t now = read_clock(worker);
+        unsigned int first = 0, k;
+        int refund = fight.refunds && draw(&random, 8) == 0;
+
+        if (fight.epoch) {
+            first = (unsigned int)(now / fight.epoch) * fight.group;
+        }
+        k = (first + (unsigned int)draw(&random, fight.group)) % fight.keys;
+        try_a_key(worker, k, 1 + (draw(&random, 16) == 0), refund, now);
+        if (fight.lag_max) {
+            sched_yield(); /* better here than with the clock held up */
+        }
+    }
+    return NULL;
+}
+
+/* Every key in turn, more often than it admits: all workers meet at a key nobody has inserted. */
+static void *work_through_keys(void *number)
+{
+    unsigned int worker = (unsigned int)(uintptr_t)number, k;
+    apr_uint32_t i;
+
+    while (!atomic_load(&shared->go)) {
+        sched_yield();
+    }
+    for (k = 0; k < fight.keys; k++) {
+        for (i = 0; i < fight.rate.count; i++) {
+            try_a_key(worker, k, 1, 0, read_clock(worker));
+        }
+    }
+    return NULL;
+}
+
+static pid_t start_process(unsigned int process, void *(*work)(void *))
+{
+    pthread_t thread[THREADS];
+    pid_t pid = fork();
+    unsigned int i;
+
+    assert_true(pid >= 0);
+    if (pid > 0) {
+        return pid;
+    }
+    for (i = 0; i < THREADS; i++) {
+        if (pthread_create(&thread[i], NULL, work, (void *)(uintptr_t)(process * THREADS + i))) {
+            _exit(1);
+        }
+    }
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], NULL);
+    }
+    _exit(0);
+}
+
+static void kill_process(unsigned int process, pid_t pid)
+{
+    unsigned int i;
+    int status;
+
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    for (i = 0; i < THREADS; i++) {
+        atomic_store(&shared->seen[process * THREADS + i], IDLE);
+    }
+}
+
+static void join_processes(const pid_t pid[PROCESSES])
+{
+    unsigned int i;
+    int status;
+
+    for (i = 0; i < PROCESSES; i++) {
+        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
+/* Move the clock by no more than the slowest worker allows. */
+static void tick(void)
+{
+    const apr_interval_time_t slice = fg_rate_slice(&fight.rate);
+    apr_time_t now = atomic_load(&shared->clock), next;
+    unsigned int i;
+
+    switch (draw(&seed, 4)) {
+    case 0: /* onto an edge, or just before */
+        next = fg_rate_begin(&fight.rate, fg_rate_index(&fight.rate, now + 1) + 1) -
+               (apr_time_t)draw(&seed, 2);
+        break;
+    case 1:
+        next = now + (apr_interval_time_t)draw(&seed, (apr_uint64_t)slice);
+        break;
+    default:
+        next = now + (apr_interval_time_t)draw(&seed, (apr_uint64_t)slice / 8);
+    }
+    for (i = 0; fight.lag_max && i < WORKERS; i++) {
+        apr_time_t seen = atomic_load(&shared->seen[i]);
+
+        if (seen != IDLE && next > seen + fight.lag_max) {
+            next = seen + fight.lag_max;
+        }
+    }
+    if (next > now) {
+        atomic_store(&shared->clock, next);
+    }
+}
+
+static double seconds_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/*
+ * Fight for a while, and at least until the clock has gone so many periods on and somebody was
+ * killed.
+ * @return how many processes were killed
+ */
+static unsigned int run_fight(double seconds, unsigned int periods)
+{
+    static const struct timespec pause = {0, 20000};
+    const double end = seconds_now() + seconds;
+    const apr_time_t goal = atomic_load(&shared->clock) + periods * fight.rate.period;
+    unsigned int i, killed = 0, ticks;
+    pid_t pid[PROCESSES];
+
+    for (i = 0; i < PROCESSES; i++) {
+        pid[i] = start_process(i, work_until_stopped);
+    }
+    for (ticks = 0; seconds_now() < end || atomic_load(&shared->clock) < goal || !killed; ticks++) {
+        tick();
+        nanosleep(&pause, NULL); /* lets the others run where there are few processors */
+        if (draw(&seed, 100) == 0) {
+            i = (unsigned int)draw(&seed, PROCESSES);
+            kill_process(i, pid[i]);
+            seed += 2; /* the next must not do the same again */
+            pid[i] = start_process(i, work_until_stopped);
+            killed++;
+        }
+    }
+    atomic_store(&shared->stop, 1);
+    join_processes(pid);
+    return killed;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const record_t *x = *(record_t *const *)a, *y = *(record_t *const *)b;
+
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const record_t *x = *(record_t *const *)a, *y = *(record_t *const *)b;
+
+    return x->before < y->before ? -1 : x->before > y->before;
+}
+
+/* No seven sub-windows in a row hold more than N, and no stretch of length T. */
+static void check_windows(record_t **list, unsigned int n)
+{
+    unsigned int i, j;
+
+    qsort(list, n, sizeof(*list), by_index);
+    for (i = 0; i < n; i++) {
+        apr_uint32_t sum = 0;
+
+        for (j = i; j < n && list[j]->index <= list[i]->index + FG_RATE_SLICES; j++) {
+            sum += list[j]->weight;
+        }
+        assert_in_range(sum, 1, fight.rate.count);
+    }
+    qsort(list, n, sizeof(*list), by_time);
+    for (i = 0; i < n; i++) {
+        apr_time_t end = list[i]->before + fight.rate.period;
+        apr_uint32_t sum = 0;
+
+        for (j = i; j < n && list[j]->before <= end; j++) {
+            sum += list[j]->after <= end ? list[j]->weight : 0;
+        }
+        assert_in_range(sum, 0, fight.rate.count);
+    }
+}
+
+/* @return how many admissions stand */
+static unsigned int check_records(void)
+{
+    unsigned int records = atomic_load(&shared->records), k, i, total = 0;
+    record_t **list = malloc((records + 1) * sizeof(*list));
+
+    assert_non_null(list);
+    assert_true(records <= RECORDS);
+    for (k = 0; k < fight.keys; k++) {
+        unsigned int n = 0;
+
+        for (i = 0; i < records; i++) {
+            record_t *record = &shared->record[i];
+
+            if (atomic_load(&record->ready) && !atomic_load(&record->refunded) &&
+                record->key == k) {
+                list[n++] = record;
+            }
+        }
+        check_windows(list, n);
+        total += n;
+    }
+    free(list);
+    return total;
+}
+
+/* Whatever was left half done: T + T/6 later every key has all its rate again. */
+static void check_recovery(unsigned int keys)
+{
+    apr_time_t now = atomic_load(&shared->clock) + 2 * fight.rate.period;
+    unsigned int k;
+    apr_uint32_t i;
+
+    for (k = 0; k < keys; k++) {
+        for (i = 0; i < fight.rate.count; i++) {
+            assert_true(fg_counters_consume(counters, key[k], &fight.rate, 1, now, NULL).admitted);
+        }
+        assert_false(fg_counters_consume(counters, key[k], &fight.rate, 1, now, NULL).admitted);
+    }
+}
+
+static void exactly_n_while_time_stands_still(void **state)
+{
+    unsigned int sum[KEYS_MAX] = {0};
+    pid_t pid[PROCESSES];
+    fg_counters_stats_t stats;
+    unsigned int i;
+
+    (void)state;
+    fight.rate = (fg_rate_t){20, 600 * SEC};
+    fight.keys = KEYS_MAX;
+    atomic_store(&shared->clock, 1000 * SEC);
+    for (i = 0; i < fight.keys; i++) {
+        key[i] = fg_counters_key(counters, 1, 0, &i, sizeof(i));
+    }
+    for (i = 0; i < PROCESSES; i++) {
+        pid[i] = start_process(i, work_through_keys);
+    }
+    atomic_store(&shared->go, 1);
+    join_processes(pid);
+    for (i = 0; i < atomic_load(&shared->records); i++) {
+        sum[shared->record[i].key]++;
+    }
+    for (i = 0; i < fight.keys; i++) {
+        assert_int_equal(sum[i], fight.rate.count);
+    }
+    fg_counters_stats(counters, 1000 * SEC, &stats);
+    assert_int_equal(stats.live_evictions, 0);
+    /* A key put in twice has been charged in one place. */
+    assert_in_range(stats.live, fight.keys, stats.entries);
+    assert_in_range(stats.entries, fight.keys, stats.inserts);
+    check_recovery(fight.keys);
+}
+
+static void never_more_than_n_with_kills(void **state)
+{
+    unsigned int i, killed;
+
+    (void)state;
+    fight.rate = (fg_rate_t){5, 6 * SEC};
+    fight.keys = fight.group = 6;
+    fight.refunds = 1;
+    atomic_store(&shared->clock, 1000 * SEC);
+    for (i = 0; i < fight.keys; i++) {
+        key[i] = fg_counters_key(counters, 2, 0, &i, sizeof(i));
+    }
+    killed = run_fight(2.0, 50);
+    i = check_records();
+    assert_true(i > 100);
+    print_message("%u admitted, %u killed\n", i, killed);
+    check_recovery(fight.keys);
+}
+
+/* Keys of one set; at any time few are in use and the others have expired. */
+static void evicting_the_expired_loses_nothing(void **state)
+{
+    fg_counters_stats_t stats;
+    unsigned int i, killed;
+
+    (void)state;
+    fight.rate = (fg_rate_t){5, 60 * SEC};
+    fight.keys = 24;
+    fight.group = 2;
+    fight.epoch = 160 * SEC;
+    fight.lag_max = 10 * SEC;
+    fight.refunds = 1;
+    atomic_store(&shared->clock, 1000 * SEC);
+    for (i = 0; i < fight.keys; i++) {
+        key[i] = (apr_uint64_t)(i + 1) << 50 | 5 << 8;
+    }
+    killed = run_fight(2.0, 100);
+    i = check_records();
+    fg_counters_stats(counters, atomic_load(&shared->clock), &stats);
+    print_message("%u admitted, %u killed, %u put in\n", i, killed, (unsigned int)stats.inserts);
+    assert_int_equal(stats.live_evictions, 0);
+    assert_int_equal(stats.entries, FG_WAYS);
+    assert_true(stats.inserts > 5 * FG_WAYS);
+    check_recovery(FG_WAYS / 2);
+}
+
+/* More live keys than a set has room for: nothing is promised but that all goes on. */
+static void overcrowded_set_goes_on(void **state)
+{
+    fg_counters_stats_t stats;
+    unsigned int i;
+
+    (void)state;
+    fight.rate = (fg_rate_t){5, 6 * SEC};
+    fight.keys = fight.group = 24;
+    atomic_store(&shared->clock, 1000 * SEC);
+    for (i = 0; i < fight.keys; i++) {
+        key[i] = (apr_uint64_t)(i + 1) << 50 | 9 << 8;
+    }
+    run_fight(1.0, 20);
+    fg_counters_stats(counters, atomic_load(&shared->clock), &stats);
+    assert_int_equal(stats.entries, FG_WAYS);
+    assert_true(stats.live_evictions > 0);
+    check_recovery(FG_WAYS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh_table, whole_table)
+    const struct CMUnitTest tests[] = {
+        TEST(exactly_n_while_time_stands_still),
+        TEST(never_more_than_n_with_kills),
+        TEST(evicting_the_expired_loses_nothing),
+        TEST(overcrowded_set_goes_on),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
