@@ -68,7 +68,7 @@ static void merge_on_error(fg_policy_on_error_t *out, const fg_policy_on_error_t
     }
 }
 
-static int has_limit(const apr_array_header_t *limits, apr_uint64_t id)
+int fg_limits_have(const apr_array_header_t *limits, apr_uint64_t id)
 {
     int i;
 
@@ -95,7 +95,7 @@ static void merge_limits(fg_policy_limits_t *out, const fg_policy_limits_t *add,
     sum = apr_array_copy(pool, *out);
     for (i = 0; i < (*add)->nelts; i++) {
         const fg_limit_t *limit = &APR_ARRAY_IDX(*add, i, fg_limit_t);
-        if (!has_limit(sum, limit->id)) {
+        if (!fg_limits_have(sum, limit->id)) {
             APR_ARRAY_PUSH(sum, fg_limit_t) = *limit;
         }
     }

@@ -22,6 +22,9 @@
  */
 apr_uint64_t fg_rule_id(const char *scope, const char *text);
 
+/** 1 if a limit of that identity is among them: a second one would charge its counters twice. */
+int fg_limits_have(const apr_array_header_t *limits, apr_uint64_t id);
+
 /** "'value' reason", in the words' temp_pool. */
 const char *fg_parse_wrong(const fg_words_t *words, const char *value, const char *reason);
 

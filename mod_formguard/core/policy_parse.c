@@ -366,9 +366,6 @@ const char *fg_parse_limit(const fg_directive_t *directive, fg_policy_t *policy,
             continue;
         }
         error = fg_rate_parse(&APR_ARRAY_PUSH(rates, fg_rate_t), words->argv[i], words->temp_pool);
-        if (error != NULL) {
-            return fg_parse_wrong(words, words->argv[i], error);
-        }
     }
     if (error != NULL) {
         return error;
@@ -380,6 +377,9 @@ const char *fg_parse_limit(const fg_directive_t *directive, fg_policy_t *policy,
     limit.rates = rates;
     limit.text = rule_text(words);
     limit.id = fg_rule_id(words->scope, limit.text);
+    if (*limits != NULL && fg_limits_have(*limits, limit.id)) {
+        return NULL;
+    }
     sum = *limits == NULL ? apr_array_make(words->pool, 4, sizeof(fg_limit_t))
                           : apr_array_copy(words->pool, *limits);
     APR_ARRAY_PUSH(sum, fg_limit_t) = limit;

@@ -191,8 +191,8 @@ const char *fg_parse_min_score(const fg_directive_t *directive, fg_policy_t *pol
     fg_double_t *score = FIELD(policy, directive, fg_double_t);
     const char *error = fg_parse_one_word(words, directive->syntax);
     const char *p;
-    double value = 0;
-    double place = 1;
+    int digits = 0;
+    int place = 1;
 
     if (error != NULL) {
         return error;
@@ -202,19 +202,20 @@ const char *fg_parse_min_score(const fg_directive_t *directive, fg_policy_t *pol
     if ((*p != '0' && *p != '1') || (p[1] != '\0' && p[1] != '.') || strlen(p) > 8) {
         return fg_parse_wrong(words, words->argv[0], "is no score: 0.0 to 1.0");
     }
-    value = *p++ - '0';
+    digits = *p++ - '0';
     for (p += *p == '.'; *p != '\0'; p++) {
         if (!apr_isdigit(*p)) {
             return fg_parse_wrong(words, words->argv[0], "is no score: 0.0 to 1.0");
         }
-        place /= 10;
-        value += (*p - '0') * place;
+        place *= 10;
+        digits = digits * 10 + (*p - '0');
     }
-    if (value > 1) {
+    if (digits > place) {
         return fg_parse_wrong(words, words->argv[0], "is no score: 0.0 to 1.0");
     }
     score->set = 1;
-    score->value = value;
+    /* One division of whole numbers gives the double that a vendor's JSON of that text gives. */
+    score->value = (double)digits / place;
     return NULL;
 }
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file policy_line.h
+ * @brief For tests: one line of configuration as text, applied to a policy.
+ */
+#ifndef FG_TEST_POLICY_LINE_H
+#define FG_TEST_POLICY_LINE_H
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "policy.h"
+
+/** The row of a directive, or NULL. */
+static inline const fg_directive_t *line_directive(const char *name)
+{
+    const fg_directive_t *row;
+
+    for (row = fg_policy_directives; row->name != NULL; row++) {
+        if (strcmp(row->name, name) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+/** Apply `FormGuardLimit ip 5/10m`, words apart by one space each, as if it stood in `scope`. */
+static inline const char *line_apply(fg_policy_t *policy, const char *scope, const char *line,
+                                     apr_pool_t *pool)
+{
+    char *argv[64];
+    char *last = NULL;
+    char *word = apr_strtok(apr_pstrdup(pool, line), " ", &last);
+    fg_words_t words;
+
+    memset(&words, 0, sizeof(words));
+    words.argv = argv;
+    words.scope = scope;
+    words.pool = pool;
+    words.temp_pool = pool;
+    for (word = apr_strtok(NULL, " ", &last); word != NULL; word = apr_strtok(NULL, " ", &last)) {
+        argv[words.argc++] = word;
+    }
+    word = apr_pstrndup(pool, line, strcspn(line, " "));
+    if (line_directive(word) == NULL) {
+        return "there is no such directive";
+    }
+    return fg_policy_apply(line_directive(word), policy, &words);
+}
+
+#endif
