@@ -5,6 +5,8 @@
 
 #include "apr_strings.h"
 
+#include "http_core.h"
+
 #include "module.h"
 
 APLOG_USE_MODULE(formguard);
@@ -48,20 +50,49 @@ const char *fg_facts_path(request_rec *r)
     return without_path_info(first_request(r), r->pool);
 }
 
+/* The file a URL path runs, path info left out; NULL if there is none. Needed where httpd has not
+ * looked itself: with its path alone, every path info would be a form of its own. */
+static const char *file_of(request_rec *r, const char *path)
+{
+    const char *prefix = ap_context_prefix(r);
+    const char *root = ap_context_document_root(r);
+    apr_size_t len = strlen(prefix);
+    apr_finfo_t info;
+    char *file;
+    char *end;
+
+    if (strncmp(path, prefix, len) != 0) {
+        root = ap_document_root(r);
+        len = 0;
+    }
+    file = apr_pstrcat(r->pool, root, path + len, NULL);
+    for (end = strrchr(file, '/'); end != NULL && end >= file + strlen(root);
+         end = strrchr(file, '/')) {
+        if (apr_stat(&info, file, APR_FINFO_TYPE, r->pool) == APR_SUCCESS) {
+            return info.filetype == APR_REG ? file : NULL;
+        }
+        *end = '\0';
+    }
+    return NULL;
+}
+
 const char *fg_facts_form(request_rec *r)
 {
     static const char redirect[] =
         "redirect:"; /* mod_rewrite in a directory, before it redirects */
     const char *script = r->filename;
-    apr_size_t len;
+    const char *path = without_path_info(r, r->pool);
+    int redirected = script != NULL && strncmp(script, redirect, sizeof(redirect) - 1) == 0;
 
-    if (script != NULL && strncmp(script, redirect, sizeof(redirect) - 1) == 0) {
-        script += sizeof(redirect) - 1;
-        len = strcspn(script, "?");
-        script = apr_pstrmemdup(r->pool, script, len);
-    }
-    else if (script == NULL || r->finfo.filetype != APR_REG) {
-        script = without_path_info(r, r->pool); /* proxied, or a script by alias */
+    if (script == NULL || redirected || r->finfo.filetype != APR_REG) {
+        if (redirected) {
+            path = script + sizeof(redirect) - 1;
+            path = apr_pstrmemdup(r->pool, path, strcspn(path, "?"));
+        }
+        script = file_of(r, path);
+        if (script == NULL) {
+            script = path; /* proxied, or made by a handler */
+        }
     }
     return apr_pstrcat(r->pool, r->server->server_hostname, "\n", script, NULL);
 }
