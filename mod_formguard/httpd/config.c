@@ -38,21 +38,35 @@ static const char *resolve_path(void *baton, const char *path)
     return ap_server_root_relative(cmd->pool, path);
 }
 
+/* The sections around a line, from the inside out. cmd->path is not enough: it is `form.php` for
+ * every <Files form.php> wherever that stands, and the same for every <If>. */
+static const char *sections_of(cmd_parms *cmd)
+{
+    const ap_directive_t *section;
+    const char *text = "";
+
+    for (section = cmd->directive->parent; section != NULL; section = section->parent) {
+        text =
+            apr_pstrcat(cmd->temp_pool, text, "\n", section->directive, " ", section->args, NULL);
+    }
+    return text;
+}
+
 /* Where a line stands. It names the counters of the rules made there, so it must not be something
- * two customers can have in common: in .htaccess that is the file itself, since <Files> and <If>
- * in it replace cmd->path by text the customer chooses. */
+ * two customers can have in common: in .htaccess that is the file itself, since the sections in it
+ * are text the customer chooses. */
 static const char *scope_of(cmd_parms *cmd)
 {
-    const char *path = cmd->path != NULL ? cmd->path : "";
+    const char *sections = sections_of(cmd);
 
     if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL) {
-        return apr_pstrcat(cmd->temp_pool, "file:", cmd->directive->filename, "\n", path, NULL);
+        return apr_pstrcat(cmd->temp_pool, "file:", cmd->directive->filename, sections, NULL);
     }
     if (cmd->server->is_virtual) {
-        return apr_psprintf(cmd->temp_pool, "vhost:%s:%u\n%s", cmd->server->defn_name,
-                            cmd->server->defn_line_number, path);
+        return apr_psprintf(cmd->temp_pool, "vhost:%s:%u%s", cmd->server->defn_name,
+                            cmd->server->defn_line_number, sections);
     }
-    return apr_pstrcat(cmd->temp_pool, "server\n", path, NULL);
+    return apr_pstrcat(cmd->temp_pool, "server", sections, NULL);
 }
 
 static const char *set_policy(cmd_parms *cmd, void *policy, int argc, char *const argv[])
