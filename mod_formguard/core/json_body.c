@@ -20,6 +20,8 @@ enum state {
     NUMBER
 };
 
+#define DEPTH_MAX 512 /* json_decode()'s, whatever the cap */
+
 /* Within a number: what the last byte was. */
 enum number { MINUS, ZERO, INTEGER, POINT, FRACTION, EXPONENT, SIGN, POWER };
 
@@ -374,39 +376,40 @@ static fg_body_status_t end_string(fg_body_t *body, json_body_t *j)
     return emit(body, j);
 }
 
-/* A byte of a string that no run of plain ones takes. */
-static fg_body_status_t string_special(fg_body_t *body, json_body_t *j, char c)
+static int is_plain(char c)
 {
-    unsigned char byte = (unsigned char)c;
-    fg_body_status_t status;
-
-    if (j->utf8_left) {
-        if (byte < j->utf8_min || byte > j->utf8_max) {
-            return FG_BODY_MALFORMED;
-        }
-        j->utf8_left--;
-        j->utf8_min = 0x80;
-        j->utf8_max = 0xbf;
-        return add(body, j, &c, 1);
-    }
-    if (c == '\\') {
-        j->state = ESCAPE;
-        return FG_BODY_OK;
-    }
-    if (byte < 0x20 || j->high) {
-        return FG_BODY_MALFORMED;
-    }
-    if (c == '"') {
-        return end_string(body, j);
-    }
-    status = begin_utf8(j, byte);
-    return status == FG_BODY_OK ? add(body, j, &c, 1) : status;
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-static const char *plain_run(const char *p, const char *end)
+/* Go over text that stands for itself. Stops at what does not, or at the break of a character. */
+static const char *text_run(json_body_t *j, const char *p, const char *end,
+                            fg_body_status_t *status)
 {
-    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' && (unsigned char)*p < 0x80) {
-        p++;
+    for (; p < end; p++) {
+        if (j->utf8_left) {
+            unsigned char c = (unsigned char)*p;
+
+            if (c < j->utf8_min || c > j->utf8_max) {
+                *status = FG_BODY_MALFORMED;
+                break;
+            }
+            j->utf8_left--;
+            j->utf8_min = 0x80;
+            j->utf8_max = 0xbf;
+            continue;
+        }
+        while (is_plain(*p)) {
+            if (++p == end) {
+                return p;
+            }
+        }
+        if ((unsigned char)*p < 0x80) {
+            break;
+        }
+        *status = begin_utf8(j, (unsigned char)*p);
+        if (*status != FG_BODY_OK) {
+            break;
+        }
     }
     return p;
 }
@@ -414,17 +417,25 @@ static const char *plain_run(const char *p, const char *end)
 static fg_body_status_t string(fg_body_t *body, json_body_t *j, const char **p, const char *end)
 {
     const char *run = *p;
-    fg_body_status_t status;
+    fg_body_status_t broken = FG_BODY_OK, status;
 
-    if (j->utf8_left == 0 && j->high == 0) {
-        *p = plain_run(run, end);
-        if (*p > run) {
-            return add(body, j, run, *p - run);
+    /* A low surrogate must follow at once. */
+    if (j->high == 0) {
+        *p = text_run(j, run, end, &broken);
+        status = add(body, j, run, *p - run);
+        if (status != FG_BODY_OK || broken != FG_BODY_OK || *p == end) {
+            return status != FG_BODY_OK ? status : broken;
         }
     }
-    status = string_special(body, j, **p);
-    ++*p;
-    return status;
+    switch (*(*p)++) {
+    case '\\':
+        j->state = ESCAPE;
+        return FG_BODY_OK;
+    case '"':
+        return j->high ? FG_BODY_MALFORMED : end_string(body, j);
+    default:
+        return FG_BODY_MALFORMED;
+    }
 }
 
 static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
@@ -483,6 +494,9 @@ void fg_json_body_init(fg_body_t *body, apr_pool_t *pool)
 {
     json_body_t *j = apr_pcalloc(pool, sizeof(*j));
 
+    if (body->caps.depth > DEPTH_MAX) {
+        body->caps.depth = DEPTH_MAX;
+    }
     j->containers = apr_palloc(pool, body->caps.depth * sizeof(*j->containers));
     body->grammar = j;
     body->feed = feed;

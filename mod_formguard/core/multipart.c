@@ -9,14 +9,15 @@
 
 /*
  * multipart/form-data as main/rfc1867.c of PHP 8.2 reads it. PHP has two ways through a part: data
- * it keeps ends at LF "--boundary", data it skips is read by lines of at most 5120 bytes, and a
- * line that is "--boundary" starts the next part even in what other readers call the epilogue. Where the
- * two could differ, or differ from RFC 2046, the body is malformed: "--boundary" may only stand
- * where it delimits. An honest client picks a boundary that is nowhere in the data.
+ * it keeps ends at LF "--boundary", data it skips is read by lines of at most 5120 bytes; and a
+ * line that is "--boundary" starts the next part even in what other readers call the epilogue.
+ * Where the two could differ, or differ from RFC 2046, the body is malformed: "--boundary" may only
+ * stand where it delimits. An honest client picks a boundary that is nowhere in the data.
  */
 
 #define BOUNDARY_MAX 250  /* RFC 2046 allows 70 */
 #define HEADERS_MAX  4096 /* of one part; less than PHP's longest line */
+#define FILES_MAX    1000 /* PHP's max_file_uploads is 20 */
 #define WINDOW       8192 /* more than HEADERS_MAX and a delimiter */
 
 enum state {
@@ -33,7 +34,7 @@ typedef struct multipart {
     enum state state;
     char needle[BOUNDARY_MAX + 3]; /* "--boundary" */
     apr_size_t needle_len;
-    unsigned char shift[256]; /* Horspool's: how far the byte under the needle's end lets it jump */
+    unsigned char shift[256]; /* Horspool's: how far the byte under its end lets the needle jump */
 
     int fresh; /* nothing before `at` belongs to this preamble or this data */
     int is_file;
@@ -43,10 +44,10 @@ typedef struct multipart {
     char disposition[HEADERS_MAX + 1];
     apr_size_t disposition_len;
 
-    uint64_t *files; /* hashes of the files' names */
     unsigned int nfiles;
-
     apr_size_t at, end; /* of what is unread in the window */
+    /* Not cleared at the start: */
+    uint64_t files[FILES_MAX]; /* hashes of the files' names */
     char window[WINDOW];
 } multipart_t;
 
@@ -178,6 +179,9 @@ static fg_body_status_t name_part(fg_body_t *body, multipart_t *m)
     /* $_FILES has one level more: a[error][b]. */
     if (levels == FG_PHP_NESTING_MAX) {
         return FG_BODY_MALFORMED;
+    }
+    if (m->nfiles == FILES_MAX) {
+        return FG_BODY_TOO_MANY;
     }
     m->files[m->nfiles++] = hash_more(HASH_START, body->name, body->name_len);
     return FG_BODY_OK;
@@ -548,8 +552,7 @@ fg_body_status_t fg_multipart_init(fg_body_t *body, const char *content_type, ap
         return FG_BODY_MALFORMED;
     }
     m = apr_palloc(pool, sizeof(*m));
-    memset(m, 0, offsetof(multipart_t, window));
-    m->files = apr_palloc(pool, body->caps.fields * sizeof(*m->files));
+    memset(m, 0, offsetof(multipart_t, files));
     m->fresh = 1;
     m->needle_len = len + 2;
     memcpy(m->needle, "--", 2);

@@ -12,10 +12,9 @@ typedef struct urlencoded {
     apr_size_t escape_len;
 } urlencoded_t;
 
-enum { PLAIN, PERCENT, PLUS, AMPERSAND, EQUALS };
-
-static const unsigned char class_of[256] = {
-    ['%'] = PERCENT, ['+'] = PLUS, ['&'] = AMPERSAND, ['='] = EQUALS};
+/* What ends a run of plain bytes in a name, and in a value. */
+static const unsigned char ends_name[256] = {['%'] = 1, ['+'] = 1, ['&'] = 1, ['='] = 1};
+static const unsigned char ends_value[256] = {['%'] = 1, ['+'] = 1, ['&'] = 1};
 
 static fg_body_status_t add(fg_body_t *body, const urlencoded_t *u, const char *data,
                             apr_size_t len)
@@ -76,47 +75,56 @@ static fg_body_status_t go_on_escape(fg_body_t *body, urlencoded_t *u, char c, i
     return add(body, u, &byte, 1);
 }
 
-static const char *plain_run(const char *p, const char *end, int in_value)
+static const char *plain_run(const char *p, const char *end, const unsigned char *ends)
 {
-    while (p < end) {
-        unsigned char class = class_of[(unsigned char)*p];
-
-        if (class != PLAIN && !(in_value && class == EQUALS)) {
-            break;
-        }
+    while (p < end && !ends[(unsigned char)*p]) {
         p++;
     }
     return p;
 }
 
+/* Escapes come in rows where text is not ASCII: decode them together. */
+static fg_body_status_t escapes(fg_body_t *body, urlencoded_t *u, const char **p, const char *end)
+{
+    char bytes[64];
+    apr_size_t len = 0;
+    const char *at = *p;
+
+    while (end - at >= 3 && *at == '%' && len < sizeof(bytes)) {
+        int high = fg_hex_value(at[1]), low = fg_hex_value(at[2]);
+
+        if (high < 0 || low < 0) {
+            break;
+        }
+        bytes[len++] = (char)(high << 4 | low);
+        at += 3;
+    }
+    if (len == 0) {
+        /* Cut by the end of the piece, or no escape at all: go_on_escape() finds out. */
+        u->escape[0] = *at++;
+        u->escape_len = 1;
+    }
+    *p = at;
+    return add(body, u, bytes, len);
+}
+
 /* The special byte at *p, and what belongs to it. */
 static fg_body_status_t special(fg_body_t *body, urlencoded_t *u, const char **p, const char *end)
 {
-    const char *at = (*p)++;
-    char byte;
-
-    switch (class_of[(unsigned char)*at]) {
-    case AMPERSAND:
+    switch (**p) {
+    case '%':
+        return escapes(body, u, p, end);
+    case '&':
+        ++*p;
         return end_pair(body, u);
-    case EQUALS:
-        u->in_value = 1;
-        return FG_BODY_OK;
-    case PLUS:
+    case '+':
+        ++*p;
         return add(body, u, " ", 1);
     default:
-        break;
-    }
-    if (end - at < 3) {
-        u->escape[0] = '%';
-        u->escape_len = 1;
+        ++*p;
+        u->in_value = 1;
         return FG_BODY_OK;
     }
-    if (fg_hex_value(at[1]) < 0 || fg_hex_value(at[2]) < 0) {
-        return add(body, u, at, 1);
-    }
-    byte = (char)(fg_hex_value(at[1]) << 4 | fg_hex_value(at[2]));
-    *p = at + 3;
-    return add(body, u, &byte, 1);
 }
 
 static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
@@ -135,7 +143,7 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
         else {
             const char *run = p;
 
-            p = plain_run(p, end, u->in_value);
+            p = plain_run(p, end, u->in_value ? ends_value : ends_name);
             u->seen = 1;
             if (p > run) {
                 status = add(body, u, run, p - run);

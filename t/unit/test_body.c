@@ -121,7 +121,7 @@ static void nothing_comes_behind_the_end(void **state)
     apr_pool_destroy(pool);
 }
 
-/* A start, `count` times a middle, and an end: memory stays what it was when the reader was made. */
+/* A start, `count` times a middle, and an end, all in the memory the reader was made with. */
 static void memory_stays(const char *type, const char *start, const char *middle, size_t count,
                          const char *end)
 {

@@ -147,6 +147,11 @@ static void nesting_is_capped(void **state)
     caps.depth = 2;
     body_gives(TYPE, &caps, "[[1],{\"a\":2}]", "0.0=1|1.a=2|OK");
     body_gives(TYPE, &caps, "[[1],{\"a\":{}}]", "0.0=1|TOO_DEEP");
+    caps.depth = 100000;
+    caps.name_len = 10000;
+    deep = repeated("[", 513);
+    body_gives(TYPE, &caps, deep, "TOO_DEEP");
+    free(deep);
     caps.depth = 0;
     body_gives(TYPE, &caps, "1", "=1|OK");
     body_gives(TYPE, &caps, "[]", "TOO_DEEP");

@@ -4,7 +4,7 @@
 #define TYPE    "multipart/form-data; boundary=b"
 #define CD      "Content-Disposition: form-data; "
 #define A       "--b\r\n" CD "name=\"a\"\r\n\r\nv\r\n"
-#define F       "--b\r\n" CD "name=\"f\"; filename=\"x\"\r\nContent-Type: text/plain\r\n\r\n1\r\n2\r\n"
+#define F       "--b\r\n" CD "name=\"f\"; filename=\"x\"\r\nContent-Type: x/y\r\n\r\n1\r\n2\r\n"
 #define END     "--b--\r\n"
 #define PART(h) "--b\r\n" h "\r\n\r\nv\r\n--b--\r\n"
 
@@ -229,6 +229,20 @@ static void headers_names_and_fields_are_capped(void **state)
     body_gives(TYPE, &caps, "--b\r\n" CD "name=a\r\n\r\nvwx\r\n" END, "a=v~3|OK");
 }
 
+/* The names of files are remembered, so their number has a bound of its own. */
+static void files_are_capped(void **state)
+{
+    fg_body_caps_t caps = fg_body_default_caps;
+    char *files = repeated(F, 1001), *expected = repeated("f@4|", 1003);
+
+    (void)state;
+    caps.fields = 100000;
+    strcpy(expected + 4 * 1000, "TOO_MANY");
+    body_gives(TYPE, &caps, files, expected);
+    free(files);
+    free(expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +253,7 @@ int main(void)
         cmocka_unit_test(boundary_is_what_every_reader_finds),
         cmocka_unit_test(boundary_is_found_behind_near_misses),
         cmocka_unit_test(headers_names_and_fields_are_capped),
+        cmocka_unit_test(files_are_capped),
     };
 
     return cmocka_run_group_tests(tests, body_set_up, body_tear_down);
