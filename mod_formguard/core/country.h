@@ -38,9 +38,10 @@ apr_status_t fg_country_open(fg_country_db_t **db, const char *path, const fg_lo
                              apr_pool_t *pool, const char **error);
 
 /**
- * The country of an address. Looks at the file's inode, size and time at most once a second and
- * loads a changed file; lookups under way keep the old map until they are done. A changed file
- * that can't be used is logged once, and the old map stays.
+ * The country of an address. Looks at the file's inode, size and times at most once a second and
+ * loads a changed file: at once if it was renamed to its place, after two looks in a row that see
+ * the same if it is written in place. Lookups under way keep the old map until they are done. A
+ * changed file that can't be used is logged once, and the old map stays.
  * Any thread may call it.
  * @param db      the database
  * @param address whose

@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -183,8 +182,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    apr_pool_destroy(*state);
-    return 0;
+    return apr_pool_destroy(*state), 0;
 }
 
 static void test_maxmind_schema(void **state)

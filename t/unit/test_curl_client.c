@@ -8,13 +8,10 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <apr_general.h>
@@ -22,95 +19,13 @@
 #include <apr_tables.h>
 
 #include "http_client.h"
+#include "vendor.h"
 
 #define MS APR_TIME_C(1000)
 /* How much later than its timeout a post may come back; a checker such as valgrind is slow. */
 #define SLACK (1500 * MS)
 
 static apr_pool_t *global;
-static const char *folder;
-static pid_t vendor_pid;
-static const char *vendor; /* what it said about itself, JSON */
-static const char *ca;
-
-/* --- the vendor --- */
-
-static int port_of(const char *name)
-{
-    const char *at = strstr(vendor, apr_psprintf(global, "\"%s\":", name));
-
-    assert_non_null(at);
-    return atoi(strchr(at, ':') + 1);
-}
-
-static const char *url_of(const char *name)
-{
-    return apr_psprintf(global, "%s://localhost:%d/recaptcha/api/siteverify?hidden=in-the-url",
-                        strcmp(name, "plain") ? "https" : "http", port_of(name));
-}
-
-static int start_vendor(void **state)
-{
-    const char *srcdir = getenv("srcdir");
-    const char *program =
-        apr_pstrcat(global, srcdir ? srcdir : ".", "/t/lib/vendor-stand-in", NULL);
-    char template[] = "/tmp/test_curl_client.XXXXXX", line[1024];
-    int fds[2];
-    FILE *said;
-
-    (void)state;
-    folder = apr_pstrdup(global, mkdtemp(template));
-    if (pipe(fds)) {
-        return -1;
-    }
-    vendor_pid = fork();
-    if (!vendor_pid) {
-        dup2(fds[1], 1);
-        close(fds[0]);
-        execl(program, program, "--dir", folder, "--secret", "s3cret", (char *)NULL);
-        _exit(127);
-    }
-    close(fds[1]);
-    said = fdopen(fds[0], "r");
-    if (!said || !fgets(line, sizeof line, said)) {
-        return -1;
-    }
-    fclose(said);
-    vendor = apr_pstrdup(global, line);
-    ca = apr_pstrcat(global, folder, "/ca.crt", NULL);
-    return 0;
-}
-
-static int stop_vendor(void **state)
-{
-    (void)state;
-    kill(vendor_pid, SIGTERM);
-    waitpid(vendor_pid, NULL, 0);
-    return system(apr_psprintf(global, "rm -rf '%s'", folder)) != 0;
-}
-
-/* The lines of its log. */
-static apr_array_header_t *asked(apr_pool_t *pool)
-{
-    apr_array_header_t *lines = apr_array_make(pool, 16, sizeof(const char *));
-    FILE *f = fopen(apr_pstrcat(pool, folder, "/requests", NULL), "r");
-    char line[8192];
-
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f)) {
-        APR_ARRAY_PUSH(lines, const char *) = apr_pstrdup(pool, line);
-    }
-    fclose(f);
-    return lines;
-}
-
-static const char *last_asked(apr_pool_t *pool)
-{
-    apr_array_header_t *lines = asked(pool);
-
-    assert_true(lines->nelts > 0);
-    return APR_ARRAY_IDX(lines, lines->nelts - 1, const char *);
-}
 
 /* --- posting --- */
 
@@ -120,7 +35,7 @@ static fg_http_request_t request_for(const char *url, const char *token, apr_poo
         .url = url,
         .content_type = "application/x-www-form-urlencoded",
         .body = apr_pstrcat(pool, "secret=s3cret&response=", token, NULL),
-        .ca_file = ca,
+        .ca_file = vendor.ca,
         .timeout = 10000 * MS,
         .reply_max = 32768,
     };
@@ -160,7 +75,7 @@ static fg_http_reply_t post(fg_http_client_t *client, const fg_http_request_t *r
 
 static fg_http_reply_t post_token(fg_http_client_t *client, const char *token, apr_pool_t *pool)
 {
-    fg_http_request_t request = request_for(url_of("good"), token, pool);
+    fg_http_request_t request = request_for(vendor_url("good"), token, pool);
     return post(client, &request, pool);
 }
 
@@ -185,6 +100,18 @@ static fg_http_client_t *client_of(int handles, apr_pool_t *pool)
     return client;
 }
 
+static int start(void **state)
+{
+    (void)state;
+    return vendor_start(global);
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    return vendor_stop();
+}
+
 static int set_up(void **state)
 {
     apr_pool_t *pool;
@@ -206,11 +133,11 @@ static void test_asks(void **state)
 {
     static const char *const headers[] = {"X-API-Key: a key", "X-More: more", NULL};
     fg_http_client_t *client = client_of(1, *state);
-    fg_http_request_t request = request_for(url_of("good"), "ok", *state);
+    fg_http_request_t request = request_for(vendor_url("good"), "ok", *state);
     const char *line;
 
     assert_works(client, *state);
-    line = last_asked(*state);
+    line = vendor_last_asked(*state);
     assert_non_null(strstr(line, "\"method\":\"POST\""));
     assert_non_null(strstr(line, "\"secret_ok\":true"));
     assert_non_null(strstr(line, "\"content-type\":\"application/x-www-form-urlencoded\""));
@@ -218,10 +145,25 @@ static void test_asks(void **state)
     request.headers = headers;
     request.content_type = "application/json";
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_OK);
-    line = last_asked(*state);
+    line = vendor_last_asked(*state);
     assert_non_null(strstr(line, "\"x-api-key\":\"a key\""));
     assert_non_null(strstr(line, "\"x-more\":\"more\""));
     assert_non_null(strstr(line, "\"content-type\":\"application/json\""));
+}
+
+static void test_large_question(void **state)
+{
+    fg_http_client_t *client = client_of(1, *state);
+    char *padding = apr_palloc(*state, 1500001);
+    fg_http_request_t request;
+
+    memset(padding, 'x', 1500000);
+    padding[1500000] = '\0';
+    request =
+        request_for(vendor_url("good"), apr_pstrcat(*state, "ok&more=", padding, NULL), *state);
+    assert_int_equal(post(client, &request, *state).status, 200);
+    assert_non_null(strstr(vendor_last_asked(*state), "\"token\":\"ok\""));
+    assert_null(strstr(vendor_last_asked(*state), "\"expect\""));
 }
 
 static void test_any_status_is_a_reply(void **state)
@@ -241,12 +183,12 @@ static void test_any_status_is_a_reply(void **state)
 static void test_no_redirect(void **state)
 {
     fg_http_client_t *client = client_of(1, *state);
-    int before = asked(*state)->nelts;
+    int before = vendor_asked(*state)->nelts;
     fg_http_reply_t reply = post_token(client, "redirect", *state);
 
     assert_int_equal(reply.result, FG_HTTP_OK);
     assert_int_equal(reply.status, 302);
-    assert_int_equal(asked(*state)->nelts, before + 1);
+    assert_int_equal(vendor_asked(*state)->nelts, before + 1);
 }
 
 static void test_faults(void **state)
@@ -274,7 +216,7 @@ static void test_faults(void **state)
     size_t i;
 
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        fg_http_request_t request = request_for(url_of("good"), rows[i].token, *state);
+        fg_http_request_t request = request_for(vendor_url("good"), rows[i].token, *state);
         fg_http_reply_t reply;
         request.timeout = rows[i].timeout * MS;
         reply = post(client, &request, *state);
@@ -294,37 +236,38 @@ static void test_nobody_else_is_trusted(void **state)
 {
     static const char *const ports[] = {"expired", "wrong_name", "untrusted", "tls11"};
     fg_http_client_t *client = client_of(1, *state);
-    int before = asked(*state)->nelts;
+    int before = vendor_asked(*state)->nelts;
     fg_http_request_t request;
     size_t i;
 
     for (i = 0; i < sizeof ports / sizeof ports[0]; i++) {
         fg_http_reply_t reply;
-        request = request_for(url_of(ports[i]), "ok", *state);
+        request = request_for(vendor_url(ports[i]), "ok", *state);
         reply = post(client, &request, *state);
         if (reply.result != FG_HTTP_UNREACHABLE) {
             fail_msg("%s: result %d", ports[i], reply.result);
         }
     }
-    request = request_for(url_of("good"), "ok", *state);
+    request = request_for(vendor_url("good"), "ok", *state);
     request.ca_file = NULL; /* the system does not know this CA */
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_UNREACHABLE);
     request.ca_file = "/no/such/ca.pem";
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_UNREACHABLE);
-    request.ca_file = apr_pstrcat(*state, folder, "/other-ca.crt", NULL);
+    request.ca_file = apr_pstrcat(*state, vendor.dir, "/other-ca.crt", NULL);
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_UNREACHABLE);
-    assert_int_equal(asked(*state)->nelts, before);
+    assert_int_equal(vendor_asked(*state)->nelts, before);
     /* a connection made with one CA is not used for another */
     assert_works(client, *state);
     before++;
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_UNREACHABLE);
-    assert_int_equal(asked(*state)->nelts, before);
+    assert_int_equal(vendor_asked(*state)->nelts, before);
 }
 
+/* OpenSSL was told to allow it: see allow_old_tls(). */
 static void test_tls_1_2_or_newer(void **state)
 {
     fg_http_client_t *client = client_of(1, *state);
-    fg_http_request_t request = request_for(url_of("tls11"), "ok", *state);
+    fg_http_request_t request = request_for(vendor_url("tls11"), "ok", *state);
 
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_UNREACHABLE);
 }
@@ -338,12 +281,12 @@ static void test_plain_http(void **state)
         "https://user@localhost/",
     };
     fg_http_client_t *client = client_of(1, *state);
-    fg_http_request_t request = request_for(url_of("plain"), "ok", *state);
+    fg_http_request_t request = request_for(vendor_url("plain"), "ok", *state);
     size_t i;
 
     assert_int_equal(post(client, &request, *state).status, 200);
     request.url =
-        apr_psprintf(*state, "http://127.0.0.1:%d/recaptcha/api/siteverify", port_of("plain"));
+        apr_psprintf(*state, "http://127.0.0.1:%d/recaptcha/api/siteverify", vendor_port("plain"));
     assert_int_equal(post(client, &request, *state).status, 200);
     for (i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         fg_http_reply_t reply;
@@ -369,7 +312,7 @@ static void test_nobody_there(void **state)
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_UNREACHABLE);
     close(fd);
 
-    request = request_for(url_of("silent"), "ok", *state);
+    request = request_for(vendor_url("silent"), "ok", *state);
     request.timeout = 300 * MS;
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_TIMEOUT);
 
@@ -381,7 +324,7 @@ static void test_nobody_there(void **state)
 static void test_cap(void **state)
 {
     fg_http_client_t *client = client_of(1, *state);
-    fg_http_request_t request = request_for(url_of("good"), "ok", *state);
+    fg_http_request_t request = request_for(vendor_url("good"), "ok", *state);
     fg_http_reply_t reply = post(client, &request, *state);
     apr_size_t len = reply.body_len;
 
@@ -392,7 +335,8 @@ static void test_cap(void **state)
     assert_int_equal(reply.body_len, len);
     request.reply_max = len - 1;
     assert_int_equal(post(client, &request, *state).result, FG_HTTP_TOO_LARGE);
-    request = request_for(url_of("good"), "big", *state); /* ten times what a buffer starts with */
+    request =
+        request_for(vendor_url("good"), "big", *state); /* ten times what a buffer starts with */
     request.reply_max = 11 * 1024 * 1024;
     reply = post(client, &request, *state);
     assert_int_equal(reply.result, FG_HTTP_OK);
@@ -405,7 +349,7 @@ static void test_environment_is_ignored(void **state)
 {
     static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
                                         "http_proxy"};
-    const char *netrc = apr_pstrcat(*state, folder, "/.netrc", NULL);
+    const char *netrc = apr_pstrcat(*state, vendor.dir, "/.netrc", NULL);
     const char *home = getenv("HOME");
     fg_http_client_t *client = client_of(1, *state);
     FILE *f = fopen(netrc, "w");
@@ -414,12 +358,12 @@ static void test_environment_is_ignored(void **state)
     assert_non_null(f);
     fputs("machine localhost login somebody password something\n", f);
     fclose(f);
-    setenv("HOME", folder, 1);
+    setenv("HOME", vendor.dir, 1);
     for (i = 0; i < sizeof names / sizeof names[0]; i++) {
         setenv(names[i], "http://127.0.0.1:9", 1);
     }
     assert_works(client, *state);
-    assert_null(strstr(last_asked(*state), "authorization"));
+    assert_null(strstr(vendor_last_asked(*state), "authorization"));
     for (i = 0; i < sizeof names / sizeof names[0]; i++) {
         unsetenv(names[i]);
     }
@@ -436,13 +380,15 @@ static void test_connection_is_kept(void **state)
     for (i = 0; i < 5; i++) {
         assert_works(client, *state);
     }
-    assert_non_null(strstr(last_asked(*state), "\"number\":4,")); /* the fifth on its connection */
+    assert_non_null(
+        strstr(vendor_last_asked(*state), "\"number\":4,")); /* the fifth on its connection */
 }
 
 /* A post in a thread of its own. */
 typedef struct job {
     fg_http_client_t *client;
     const char *token;
+    int port;
     int count;
     apr_interval_time_t timeout;
     fg_http_reply_t reply; /* of the last */
@@ -457,8 +403,8 @@ static void *run_job(void *data)
     fg_http_request_t request = request_for(NULL, job->token, job->pool);
     int i;
 
-    request.url = apr_psprintf(job->pool, "https://localhost:%d/recaptcha/api/siteverify",
-                               atoi(strstr(vendor, "\"good\":") + 7));
+    request.url =
+        apr_psprintf(job->pool, "https://localhost:%d/recaptcha/api/siteverify", job->port);
     request.timeout = job->timeout;
     for (i = 0; i < job->count; i++) {
         job->client->post(job->client, &request, &job->reply, job->pool);
@@ -472,6 +418,7 @@ static void start_job(job_t *job, fg_http_client_t *client, const char *token, i
     memset(job, 0, sizeof *job);
     job->client = client;
     job->token = token;
+    job->port = vendor_port("good");
     job->count = count;
     job->timeout = 20000 * MS;
     apr_pool_create(&job->pool, global);
@@ -490,7 +437,7 @@ static void until_asked(const char *token, int before, apr_pool_t *pool)
     const char *want = apr_psprintf(pool, "\"token\":\"%s\"", token);
 
     for (;;) {
-        apr_array_header_t *lines = asked(pool);
+        apr_array_header_t *lines = vendor_asked(pool);
         int i;
         for (i = before; i < lines->nelts; i++) {
             if (strstr(APR_ARRAY_IDX(lines, i, const char *), want)) {
@@ -504,20 +451,20 @@ static void until_asked(const char *token, int before, apr_pool_t *pool)
 static void test_all_handles_in_use(void **state)
 {
     fg_http_client_t *client = client_of(1, *state);
-    fg_http_request_t request = request_for(url_of("good"), "ok", *state);
-    int before = asked(*state)->nelts;
+    fg_http_request_t request = request_for(vendor_url("good"), "ok", *state);
+    int before = vendor_asked(*state)->nelts;
     fg_http_reply_t reply;
     job_t slow;
 
     start_job(&slow, client, "slow-first-byte-2", 1);
     until_asked("slow-first-byte-2", before, *state);
-    before = asked(*state)->nelts;
+    before = vendor_asked(*state)->nelts;
     request.timeout = 200 * MS;
     reply = post(client, &request, *state);
     assert_int_equal(reply.result, FG_HTTP_TIMEOUT);
     assert_non_null(strstr(reply.error, "in use"));
     assert_true(reply.took >= 195 * MS);
-    assert_int_equal(asked(*state)->nelts, before);
+    assert_int_equal(vendor_asked(*state)->nelts, before);
     assert_works(client, *state); /* has time to wait for the handle */
     finish_job(&slow);
     assert_int_equal(slow.failed, 0);
@@ -526,7 +473,7 @@ static void test_all_handles_in_use(void **state)
 static void test_many_threads(void **state)
 {
     fg_http_client_t *client = client_of(3, *state);
-    int before = asked(*state)->nelts, i;
+    int before = vendor_asked(*state)->nelts, i;
     job_t jobs[6];
 
     for (i = 0; i < 6; i++) {
@@ -536,7 +483,7 @@ static void test_many_threads(void **state)
         finish_job(&jobs[i]);
         assert_int_equal(jobs[i].failed, 0);
     }
-    assert_int_equal(asked(*state)->nelts, before + 60);
+    assert_int_equal(vendor_asked(*state)->nelts, before + 60);
 }
 
 /* httpd destroys a child's pool while its workers may still wait. */
@@ -544,7 +491,7 @@ static void test_pool_goes_first(void **state)
 {
     apr_pool_t *pool;
     fg_http_client_t *client;
-    int before = asked(*state)->nelts;
+    int before = vendor_asked(*state)->nelts;
     job_t slow, waits;
 
     apr_pool_create(&pool, global);
@@ -575,6 +522,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_asks),
+        TEST(test_large_question),
         TEST(test_any_status_is_a_reply),
         TEST(test_no_redirect),
         TEST(test_faults),
@@ -594,7 +542,7 @@ int main(void)
 
     apr_initialize();
     apr_pool_create(&global, NULL);
-    failed = cmocka_run_group_tests(tests, start_vendor, stop_vendor);
+    failed = cmocka_run_group_tests(tests, start, stop);
     apr_pool_destroy(global);
     apr_terminate();
     return failed;
