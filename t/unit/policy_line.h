@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file policy_line.h
- * @brief For tests: one line of configuration as text, applied to a policy.
+ * @brief For tests: one line of configuration as text, applied to a policy. After cmocka.h.
  */
 #ifndef FG_TEST_POLICY_LINE_H
 #define FG_TEST_POLICY_LINE_H
@@ -48,5 +48,43 @@ static inline const char *line_apply(fg_policy_t *policy, const char *scope, con
     }
     return fg_policy_apply(line_directive(word), policy, &words);
 }
+
+/** Apply a line to an empty policy; the test fails if it is wrong. */
+static inline fg_policy_t *line_policy(const char *line, apr_pool_t *pool)
+{
+    fg_policy_t *policy = apr_pcalloc(pool, sizeof(*policy));
+    const char *error = line_apply(policy, "here", line, pool);
+
+    if (error != NULL) {
+        fail_msg("%s: %s", line, error);
+    }
+    return policy;
+}
+
+typedef struct line_wrong {
+    const char *line;
+    const char *error; /**< the whole sentence */
+} line_wrong_t;
+
+/** Each of the lines is refused with its sentence and changes nothing. */
+static inline void line_expect_errors(const line_wrong_t *cases, size_t count, apr_pool_t *pool)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        fg_policy_t *policy = apr_pcalloc(pool, sizeof(*policy));
+        const fg_policy_t before = *policy;
+        const char *error = line_apply(policy, "here", cases[i].line, pool);
+
+        if (error == NULL) {
+            fail_msg("taken: %s", cases[i].line);
+        }
+        assert_string_equal(error, cases[i].error);
+        assert_memory_equal(policy, &before, sizeof(before));
+    }
+}
+
+#define LINE_EXPECT_ERRORS(cases, pool)                                                            \
+    line_expect_errors(cases, sizeof(cases) / sizeof(cases[0]), pool)
 
 #endif
