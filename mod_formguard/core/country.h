@@ -18,8 +18,8 @@ typedef struct fg_country_db fg_country_db_t;
 typedef char fg_country_code_t[3];
 
 typedef struct fg_country_info {
-    apr_time_t built;    /**< when its maker built the file, wall microseconds; 0: none open */
-    const char *type;    /**< the database_type it names */
+    apr_time_t built; /**< when its maker built the file, wall microseconds; 0: none open */
+    const char *type; /**< the database_type it names */
 } fg_country_info_t;
 
 /**
