@@ -139,6 +139,7 @@ fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *qu
 {
     fg_body_t *body;
     fg_body_status_t status;
+    int i;
 
     if (query == NULL || *query == '\0' || submission->wanted->nelts == 0) {
         return FG_BODY_OK;
@@ -148,6 +149,10 @@ fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *qu
     if (status == FG_BODY_OK) {
         fg_body_feed(body, query, strlen(query));
         status = fg_body_finish(body);
+    }
+    /* The application reads on where this reader stops: what is behind may be any field. */
+    for (i = 0; status != FG_BODY_OK && i < submission->wanted->nelts; i++) {
+        APR_ARRAY_IDX(submission->wanted, i, wanted_t).in_query = 1;
     }
     return status;
 }

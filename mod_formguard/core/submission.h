@@ -32,7 +32,10 @@ void fg_submission_field(void *baton, const fg_field_t *field);
 /** Say that what follows comes from a JSON body, where names are not PHP's. */
 void fg_submission_json(fg_submission_t *submission, int json);
 
-/** Read the query string of the URL; its fields count for fg_submission_has() only. */
+/**
+ * Read the query string of the URL; its fields count for fg_submission_has() only. Where it is over
+ * the caps every wanted field counts as being there: it may be, behind what was read.
+ */
 fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *query);
 
 /** 1 if a wanted field was posted in the body or named in the query, as string, array or file. */
