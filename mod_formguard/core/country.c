@@ -93,13 +93,16 @@ static void map_free(map_t *map)
     free(map);
 }
 
+/* @return NULL while no usable file was ever there */
 static map_t *map_grab(fg_country_db_t *db)
 {
     map_t *map;
 
     apr_thread_mutex_lock(db->lock);
     map = db->current;
-    map->users++;
+    if (map) {
+        map->users++;
+    }
     apr_thread_mutex_unlock(db->lock);
     return map;
 }
@@ -334,8 +337,8 @@ static void enter_state(fg_country_db_t *db, state_t state, apr_status_t rv, con
     if (db->state != state) {
         db->state = state;
         fg_log(&db->log, FG_LOG_WARN, rv == APR_EGENERAL ? APR_SUCCESS : rv,
-               "FG2102: the country database %s can't be used: %s; the one loaded before stays",
-               db->path, reason);
+               "FG2102: the country database %s can't be used: %s; %s", db->path, reason,
+               db->current ? "the one loaded before stays" : "no country is known");
     }
 }
 
@@ -349,7 +352,9 @@ static void install(fg_country_db_t *db, map_t *map, const stamp_t *stamp)
     old = db->current;
     db->current = map;
     apr_thread_mutex_unlock(db->lock);
-    map_release(db, old);
+    if (old) {
+        map_release(db, old);
+    }
     db->loaded = *stamp;
     db->state = STATE_GOOD;
     fg_log(&db->log, FG_LOG_NOTICE, APR_SUCCESS,
@@ -423,8 +428,34 @@ static apr_status_t db_close(void *data)
 {
     fg_country_db_t *db = data;
 
-    map_release(db, db->current);
+    if (db->current) {
+        map_release(db, db->current);
+    }
     return APR_SUCCESS;
+}
+
+/* The first load. What is wrong with the file is told by the caller; the next look tries again. */
+static apr_status_t load_first(fg_country_db_t *db, char reason[REASON_MAX])
+{
+    stamp_t stamp;
+    apr_status_t rv;
+    int tries = 3;
+
+    memset(&stamp, 0, sizeof stamp);
+    do {
+        rv = load(&db->current, db, &stamp, reason);
+    } while (rv == APR_EAGAIN && --tries);
+    if (rv == APR_SUCCESS) {
+        db->loaded = stamp;
+        db->seen = stamp;
+    }
+    else {
+        db->state = APR_STATUS_IS_ENOENT(rv) ? STATE_MISSING : STATE_UNUSABLE;
+        if (rv == APR_EGENERAL) {
+            db->refused = stamp;
+        }
+    }
+    return rv;
 }
 
 apr_status_t fg_country_open(fg_country_db_t **out, const char *path, const fg_log_t *log,
@@ -433,7 +464,6 @@ apr_status_t fg_country_open(fg_country_db_t **out, const char *path, const fg_l
     fg_country_db_t *db = apr_pcalloc(pool, sizeof *db);
     char reason[REASON_MAX] = "there is no folder for temporary files";
     apr_status_t rv;
-    int tries = 3;
 
     *out = NULL;
     *error = NULL;
@@ -447,21 +477,17 @@ apr_status_t fg_country_open(fg_country_db_t **out, const char *path, const fg_l
         rv = apr_thread_mutex_create(&db->lock, APR_THREAD_MUTEX_DEFAULT, pool);
     }
     if (rv == APR_SUCCESS) {
-        do {
-            rv = load(&db->current, db, &db->loaded, reason);
-        } while (rv == APR_EAGAIN && --tries);
+        apr_pool_cleanup_register(pool, db, db_close, apr_pool_cleanup_null);
+        *out = db;
+        rv = load_first(db, reason);
     }
     if (rv != APR_SUCCESS) {
         char text[128];
         *error = rv == APR_EGENERAL
                      ? apr_pstrdup(pool, reason)
                      : apr_pstrcat(pool, reason, ": ", apr_strerror(rv, text, sizeof text), NULL);
-        return rv;
     }
-    db->seen = db->loaded;
-    apr_pool_cleanup_register(pool, db, db_close, apr_pool_cleanup_null);
-    *out = db;
-    return APR_SUCCESS;
+    return rv;
 }
 
 apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address, fg_time_t now,
@@ -491,6 +517,9 @@ apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address,
     }
     check_if_due(db, now.steady);
     map = map_grab(db);
+    if (!map) {
+        return APR_EGENERAL;
+    }
     found = MMDB_lookup_sockaddr(&map->mmdb, &sa.any, &rc);
     if (rc == MMDB_SUCCESS && found.found_entry) {
         rc = code_of(&found.entry, code);
@@ -510,7 +539,11 @@ void fg_country_info(fg_country_db_t *db, fg_country_info_t *info, apr_pool_t *p
 {
     map_t *map = map_grab(db);
 
-    info->built = apr_time_from_sec((apr_time_t)map->mmdb.metadata.build_epoch);
-    info->type = apr_pstrdup(pool, map->mmdb.metadata.database_type);
-    map_release(db, map);
+    info->built = 0;
+    info->type = "";
+    if (map) {
+        info->built = apr_time_from_sec((apr_time_t)map->mmdb.metadata.build_epoch);
+        info->type = apr_pstrdup(pool, map->mmdb.metadata.database_type);
+        map_release(db, map);
+    }
 }

@@ -27,7 +27,9 @@ typedef struct fg_country_info {
  * the flat one (`country_code`).
  * The file is copied to an unlinked temporary file first, so that a file overwritten in place
  * cannot take the process down through its map.
- * @param db    set on success
+ * A file that is missing or can't be used is no obstacle: the database is open without countries
+ * and loads the file as soon as it can.
+ * @param db    set, except where there is no folder for temporary files or no memory
  * @param path  the file
  * @param log   for lines about reloads: once a change of state; kept
  * @param pool  owns the database; a cleanup closes it
@@ -47,7 +49,8 @@ apr_status_t fg_country_open(fg_country_db_t **db, const char *path, const fg_lo
  * @param address whose
  * @param now     the time
  * @param code    set; "" if the database does not know it
- * @return APR_SUCCESS, or APR_EGENERAL when the database is damaged (logged once)
+ * @return APR_SUCCESS, or APR_EGENERAL when no file was usable yet or the database is
+ *         damaged (logged once)
  */
 apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address, fg_time_t now,
                                fg_country_code_t code);

@@ -119,10 +119,16 @@ static const char *set_geo_database(cmd_parms *cmd, void *policy, const char *ar
 static const char *set_pages(cmd_parms *cmd, void *policy, const char *arg)
 {
     const char *path = ap_server_root_relative(cmd->pool, arg);
+    apr_finfo_t info;
 
     (void)policy;
     if (path == NULL) {
         return apr_psprintf(cmd->pool, "%s: '%s' is no path", cmd->cmd->name, arg);
+    }
+    /* A file that is missing there is taken from ours; a folder that is missing is a mistake. */
+    if (apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool) != APR_SUCCESS ||
+        info.filetype != APR_DIR) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is no folder", cmd->cmd->name, path);
     }
     server_conf(cmd)->pages = path;
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);

@@ -2,9 +2,11 @@
 /* What outlives a request: shared memory, the country database, the HTTP client. */
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "apr_general.h"
 #include "apr_shm.h"
+#include "apr_siphash.h"
 #include "apr_strings.h"
 
 #include "ap_mpm.h"
@@ -22,8 +24,14 @@ typedef struct retained {
     apr_uint32_t entries;
 } retained_t;
 
+/* In shared memory: what was said already, by whichever process. */
+typedef struct said {
+    _Atomic uint32_t once;        /* one bit an fg_said_t */
+    _Atomic apr_uint64_t country; /* hash of the last line about the country database */
+} said_t;
+
 static fg_runtime_t runtime;
-static _Atomic uint32_t *said; /* in shared memory, one bit a thing */
+static said_t *said;
 
 const fg_runtime_t *fg_runtime(void)
 {
@@ -34,7 +42,19 @@ int fg_say_once(fg_said_t what)
 {
     uint32_t bit = (uint32_t)1 << what;
 
-    return said == NULL || (atomic_fetch_or(said, bit) & bit) == 0;
+    return said == NULL || (atomic_fetch_or(&said->once, bit) & bit) == 0;
+}
+
+/* Every process loads a replaced database for itself; one of them tells. */
+static void write_country_line(void *baton, fg_log_level_t level, apr_status_t rv, const char *text)
+{
+    static const unsigned char key[APR_SIPHASH_KSIZE] = "formguard lines";
+    const fg_log_t *log = baton;
+    apr_uint64_t hash = apr_siphash24(text, strlen(text), key);
+
+    if (said == NULL || atomic_exchange(&said->country, hash) != hash) {
+        log->write(log->baton, level, rv, text);
+    }
 }
 
 /* --- counters --------------------------------------------------------------------------------- */
@@ -126,8 +146,7 @@ static int set_up_slots(const fg_server_conf_t *conf, apr_pool_t *pconf, server_
         return 0;
     }
     base = apr_shm_baseaddr_get(shm);
-    said = (_Atomic uint32_t *)(void *)base;
-    atomic_store(said, 0);
+    said = (said_t *)(void *)base; /* fresh memory is all zero */
     runtime.slots = fg_slots_format(base + 64, size, (unsigned int)count);
     return runtime.slots != NULL;
 }
@@ -148,17 +167,20 @@ static void find_temp_dir(apr_pool_t *pconf, server_rec *s)
 
 static void open_countries(const fg_server_conf_t *conf, apr_pool_t *pconf, server_rec *s)
 {
+    const fg_log_t log = {write_country_line, fg_core_log(pconf, s)};
     const char *error = NULL;
 
     runtime.countries = NULL;
     if (conf->geo_database == NULL) {
         return;
     }
-    if (fg_country_open(&runtime.countries, conf->geo_database, fg_core_log(pconf, s), pconf,
-                        &error) != APR_SUCCESS) {
-        runtime.countries = NULL;
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "FG2102: FormGuardGeoDatabase: %s",
-                     error != NULL ? error : "can't be used");
+    if (fg_country_open(&runtime.countries, conf->geo_database, &log, pconf, &error) !=
+        APR_SUCCESS) {
+        /* Not fatal: a file that comes back is loaded then, and the mail of a thousand sites does
+         * not depend on it. */
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "FG2102: FormGuardGeoDatabase %s can't be used, no country is known: %s",
+                     conf->geo_database, error != NULL ? error : "");
     }
 }
 

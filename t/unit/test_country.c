@@ -261,8 +261,15 @@ static apr_status_t open_fails(const char *name, const char *want, apr_pool_t *p
     const char *error = NULL;
     apr_status_t rv = fg_country_open(&db, in_folder(name), &test_log, pool, &error);
 
+    fg_country_code_t code;
+    fg_country_info_t info;
+
     assert_int_not_equal(rv, APR_SUCCESS);
-    assert_null(db);
+    assert_non_null(db); /* open, without countries */
+    assert_int_equal(lookup(db, "192.0.2.1", 0, code), APR_EGENERAL);
+    assert_string_equal(code, "");
+    fg_country_info(db, &info, pool);
+    assert_int_equal(info.built, 0);
     assert_non_null(error);
     if (!strstr(error, want)) {
         fail_msg("%s: error is `%s`, not `%s`", name, error, want);
@@ -390,6 +397,25 @@ static void test_missing_file_is_said_once(void **state)
     assert_logged(0, 1);
     assert_country(db, "192.0.2.1", i++ * SEC, "HK");
     assert_logged(0, 0);
+}
+
+static void test_file_that_comes_later(void **state)
+{
+    const char *path = in_folder("later.mmdb");
+    const char *error = NULL;
+    fg_country_db_t *db;
+    fg_country_code_t code;
+    int i;
+
+    unlink(path);
+    assert_true(APR_STATUS_IS_ENOENT(fg_country_open(&db, path, &test_log, *state, &error)));
+    for (i = 1; i < 5; i++) {
+        assert_int_equal(lookup(db, "192.0.2.1", i * SEC, code), APR_EGENERAL);
+    }
+    assert_logged(0, 0); /* who opened it was told */
+    replace(path, "hk");
+    assert_country(db, "192.0.2.1", i++ * SEC, "HK");
+    assert_logged(0, 1);
 }
 
 /* A record that points behind the data: it opens, and some addresses can't be looked up. */
@@ -583,6 +609,7 @@ int main(void)
         TEST(test_reload_after_overwrite),
         TEST(test_damaged_file_is_said_once),
         TEST(test_missing_file_is_said_once),
+        TEST(test_file_that_comes_later),
         TEST(test_damage_met_in_a_lookup),
         TEST(test_reload_under_threads),
         TEST(test_truncated_under_threads),
