@@ -29,6 +29,10 @@ static int wants_json(request_rec *r)
     if (accept != NULL && html != (json > problem ? json : problem)) {
         return html < (json > problem ? json : problem);
     }
+    if (accept != NULL && json > 0 && ap_strcasestr(accept, "json") != NULL &&
+        ap_strcasestr(accept, "html") == NULL) {
+        return 1; /* it names JSON, and takes a page only as it takes anything */
+    }
     return (with != NULL && strcasecmp(with, "XMLHttpRequest") == 0) ||
            (dest != NULL && strcmp(dest, "empty") == 0);
 }
