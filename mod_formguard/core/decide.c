@@ -317,6 +317,7 @@ static step_t walk(fg_case_t *c, fg_verdict_t *verdict)
             refund_from(c, 0);
             verdict->outcome = FG_OUT_PASS;
             verdict->reason = FG_NOT_SUBMISSION;
+            verdict->status = fg_reason(FG_NOT_SUBMISSION)->status;
             return STOP;
         }
         step = check_captcha(c, captured.submission, verdict);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "decide_world.h"
+
+/* --- captcha ---------------------------------------------------------------------------------- */
+
+static void a_token_that_can_be_none_asks_no_vendor(void **state)
+{
+    static const struct {
+        const char *posted;
+        fg_reason_t reason;
+        const char *detail; /* or NULL */
+    } cases[] = {
+        {"email=x", FG_CAPTCHA_MISSING, NULL},
+        {"g-recaptcha-response=", FG_CAPTCHA_MISSING, NULL},
+        {"g-recaptcha-response[]=t", FG_CAPTCHA_MISSING, NULL},
+        {"g-recaptcha-response=t&g-recaptcha-response=", FG_CAPTCHA_MISSING, NULL},
+        {"g-recaptcha-response=t&g-recaptcha-response[]=t", FG_CAPTCHA_MISSING, NULL},
+        {"g-recaptcha-response=a+b", FG_CAPTCHA_SHAPE, "bytes=3"},
+        {"g-recaptcha-response=t%00", FG_CAPTCHA_SHAPE, "bytes=2"},
+        {"g-recaptcha-response=t%0d%0a", FG_CAPTCHA_SHAPE, "bytes=3"},
+        {"g-recaptcha-response=%e3%81%82", FG_CAPTCHA_SHAPE, "bytes=3"},
+    };
+    char *cut = apr_palloc(pool, 30000);
+    fg_verdict_t verdict;
+    size_t i;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardLimit form 9/1h");
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world.posted = cases[i].posted;
+        verdict = decide();
+        assert_refused(verdict, cases[i].reason);
+        assert_string_equal(verdict.rule, "recaptcha-v2");
+        if (cases[i].detail != NULL) {
+            assert_string_equal(verdict.detail, cases[i].detail);
+        }
+        else {
+            assert_null(verdict.detail);
+        }
+        assert_string_equal(world.calls, "country capture now");
+    }
+    /* What is kept of it would do, but it is not the whole. */
+    memset(cut, 't', 30000);
+    memcpy(cut, "g-recaptcha-response=", 21);
+    cut[21 + 20000] = '\0';
+    world.posted = cut;
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_SHAPE);
+    assert_string_equal(verdict.detail, "bytes=20000");
+    assert_string_equal(world.calls, "country capture now");
+    assert_int_equal(used_by_form("form 9/1h"), 0);
+}
+
+static void the_token_is_the_one_php_sees(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaField my.token");
+    world.posted = "g-recaptcha-response=no&my.token=first&my_token=last";
+    assert_accepted(decide());
+    assert_string_equal(world.token, "last");
+}
+
+static void what_the_vendor_says_is_the_verdict(void **state)
+{
+    static const fg_reason_t reasons[] = {FG_CAPTCHA_REJECTED, FG_CAPTCHA_EXPIRED,
+                                          FG_CAPTCHA_HOSTNAME, FG_CAPTCHA_ACTION, FG_CAPTCHA_SCORE};
+    apr_uint32_t i;
+
+    (void)state;
+    configure("FormGuardLimit ip 9/1h");
+    configure("FormGuardLimit form 9/1h");
+    configure("FormGuardCaptcha recaptcha-v3");
+    world.result.has_score = 1;
+    world.result.score = 0.25;
+    world.result.detail = "what=differed";
+    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        fg_verdict_t verdict;
+
+        world.result.reason = reasons[i];
+        verdict = decide();
+        assert_refused(verdict, reasons[i]);
+        assert_string_equal(verdict.rule, "recaptcha-v3");
+        assert_string_equal(verdict.detail, "what=differed");
+        assert_true(verdict.has_score);
+        assert_true(verdict.score == 0.25);
+        assert_non_null(strstr(world.trace, apr_psprintf(pool, "captcha: %s: what=differed",
+                                                         fg_reason(reasons[i])->words)));
+        assert_int_equal(used_by_client("ip 9/1h"), i + 1);
+        assert_int_equal(used_by_form("form 9/1h"), 0);
+    }
+}
+
+static void an_accepted_post_keeps_its_score(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v3");
+    world.result.has_score = 1;
+    world.result.score = 0.7;
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_true(verdict.has_score);
+    assert_true(verdict.score == 0.7);
+    assert_null(verdict.detail);
+}
+
+static void a_vendor_that_is_down_refuses_unless_told_otherwise(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=allow");
+    configure("FormGuardLimit form 2/1h");
+    world.result.reason = FG_VERIFIER;
+    world.result.cause = FG_CAUSE_SERVER_ERROR;
+    world.result.detail = "status=500";
+    verdict = decide();
+    assert_refused(verdict, FG_VERIFIER);
+    assert_string_equal(verdict.detail, "cause=server-error status=500");
+    assert_string_equal(verdict.rule, "recaptcha-v2");
+    assert_string_equal(world.calls, "country capture now verify now");
+    assert_int_equal(used_by_form("form 2/1h"), 0);
+
+    world.result.cause = FG_CAUSE_BUSY;
+    world.result.detail = NULL;
+    verdict = decide();
+    assert_refused(verdict, FG_VERIFIER);
+    assert_string_equal(verdict.detail, "cause=busy");
+}
+
+static void an_error_that_is_allowed_is_noted_and_passes(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=allow");
+    configure("FormGuardLimit form 1/1h");
+    world.result.reason = FG_VERIFIER;
+    world.result.cause = FG_CAUSE_TIMEOUT;
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_string_equal(world.calls, "country capture now verify now note");
+    assert_refused(world.note, FG_VERIFIER);
+    assert_string_equal(world.note.rule, "FormGuardCaptchaOnError allow");
+    assert_string_equal(world.note.detail, "cause=timeout");
+    assert_int_equal(used_by_form("form 1/1h"), 1);
+    assert_refused(decide(), FG_LIMIT); /* who takes the vendor down gets no more than that */
+}
+
+/* --- limits on what is accepted --------------------------------------------------------------- */
+
+static void a_forms_budget_is_charged_last(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardLimit country 9/1h count=accepted");
+    configure("FormGuardLimit form 1/1h");
+    configure("FormGuardLimit ip 9/1h");
+    configure("FormGuardCaptcha recaptcha-v2");
+    world.result.reason = FG_CAPTCHA_REJECTED;
+    assert_refused(decide(), FG_CAPTCHA_REJECTED);
+    assert_int_equal(used_by_form("form 1/1h"), 0);
+    world.result.reason = FG_ACCEPTED;
+    assert_accepted(decide());
+    assert_int_equal(used_by_form("form 1/1h"), 1);
+    verdict = decide();
+    assert_refused(verdict, FG_LIMIT);
+    assert_string_equal(verdict.rule, "form 1/1h");
+    assert_string_equal(world.calls, "country capture now verify now");
+    /* What it refuses charges no other budget, but was an attempt. */
+    assert_int_equal(used_by("country 9/1h count=accepted", "DE", 2), 1);
+    assert_int_equal(used_by_client("ip 9/1h"), 3);
+}
+
+static void what_is_accepted_is_counted_when_it_is(void **state)
+{
+    (void)state;
+    configure("FormGuardLimit form 1/10m");
+    world.later.steady = world.now.steady + 1000 * SECOND; /* a slow upload */
+    assert_accepted(decide());
+    world.now.steady += 800 * SECOND;
+    world.later.steady += SECOND;
+    assert_refused(decide(), FG_LIMIT); /* a second after the other, not 800 */
+}
+
+/* --- DetectionOnly ---------------------------------------------------------------------------- */
+
+static void detection_spends_no_token(void **state)
+{
+    (void)state;
+    configure_everything();
+    configure("FormGuard DetectionOnly");
+    world.result.reason = FG_CAPTCHA_REJECTED;
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now");
+    assert_non_null(strstr(world.trace, "captcha: DetectionOnly, the token is not spent"));
+    assert_int_equal(used_by_form("form 2/1h"), 1);
+}
+
+static void detection_says_what_would_be_refused(void **state)
+{
+    (void)state;
+    configure_everything();
+    configure("FormGuard DetectionOnly");
+    world.posted = "email=x";
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    world.captured.capture = FG_CAPTURE_MALFORMED;
+    assert_refused(decide(), FG_MALFORMED);
+    assert_refused(decide(), FG_MALFORMED);
+    assert_refused(decide(), FG_LIMIT);
+    world.country = "CN";
+    assert_refused(decide(), FG_COUNTRY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_token_that_can_be_none_asks_no_vendor),
+        TEST(the_token_is_the_one_php_sees),
+        TEST(what_the_vendor_says_is_the_verdict),
+        TEST(an_accepted_post_keeps_its_score),
+        TEST(a_vendor_that_is_down_refuses_unless_told_otherwise),
+        TEST(an_error_that_is_allowed_is_noted_and_passes),
+        TEST(a_forms_budget_is_charged_last),
+        TEST(what_is_accepted_is_counted_when_it_is),
+        TEST(detection_spends_no_token),
+        TEST(detection_says_what_would_be_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
