@@ -11,7 +11,7 @@
 
 APLOG_USE_MODULE(formguard);
 
-static const request_rec *first_request(const request_rec *r)
+static request_rec *first_request(request_rec *r)
 {
     while (r->prev != NULL) {
         r = r->prev;
@@ -19,45 +19,16 @@ static const request_rec *first_request(const request_rec *r)
     return r;
 }
 
-/* The URL path less path info: `/contact.php/x/y` runs the same script as `/contact.php`. */
-static const char *without_path_info(const request_rec *r, apr_pool_t *pool)
-{
-    apr_size_t len = strlen(r->uri);
-    apr_size_t info = r->path_info != NULL ? strlen(r->path_info) : 0;
-
-    if (info > 0 && info < len && strcmp(r->uri + len - info, r->path_info) == 0) {
-        return apr_pstrmemdup(pool, r->uri, len - info);
-    }
-    return r->uri;
-}
-
-int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy)
-{
-    const request_rec *first;
-
-    if (policy->paths == NULL) {
-        return 1;
-    }
-    first = first_request(r);
-    return fg_policy_guards_path(policy, first->uri) ||
-           fg_policy_guards_path(policy, without_path_info(first, r->pool)) ||
-           (first != r && (fg_policy_guards_path(policy, r->uri) ||
-                           fg_policy_guards_path(policy, without_path_info(r, r->pool))));
-}
-
-const char *fg_facts_path(request_rec *r)
-{
-    return without_path_info(first_request(r), r->pool);
-}
-
 /* The file a URL path runs, path info left out; NULL if there is none. Needed where httpd has not
- * looked itself: with its path alone, every path info would be a form of its own. */
-static const char *file_of(request_rec *r, const char *path)
+ * looked itself: with its path alone, every path info would be a form of its own.
+ * `info` is set to the bytes of path info. */
+static const char *file_of(request_rec *r, const char *path, apr_size_t *info)
 {
     const char *prefix = ap_context_prefix(r);
     const char *root = ap_context_document_root(r);
     apr_size_t len = strlen(prefix);
-    apr_finfo_t info;
+    apr_finfo_t finfo;
+    apr_size_t whole;
     char *file;
     char *end;
 
@@ -66,14 +37,68 @@ static const char *file_of(request_rec *r, const char *path)
         len = 0;
     }
     file = apr_pstrcat(r->pool, root, path + len, NULL);
-    for (end = strrchr(file, '/'); end != NULL && end >= file + strlen(root);
-         end = strrchr(file, '/')) {
-        if (apr_stat(&info, file, APR_FINFO_TYPE, r->pool) == APR_SUCCESS) {
-            return info.filetype == APR_REG ? file : NULL;
+    whole = strlen(file);
+    end = file + strlen(root);
+    do { /* from the top: it ends where nothing is, however long the path goes on */
+        end = *end != '\0' ? strchr(end + 1, '/') : NULL;
+        if (end != NULL) {
+            *end = '\0';
         }
-        *end = '\0';
-    }
+        if (apr_stat(&finfo, file, APR_FINFO_TYPE, r->pool) != APR_SUCCESS) {
+            return NULL;
+        }
+        if (finfo.filetype == APR_REG) {
+            *info = whole - strlen(file);
+            return file;
+        }
+        if (end != NULL) {
+            *end = '/';
+        }
+    } while (end != NULL);
     return NULL;
+}
+
+/* Of the request line, decoded. Not the first r->uri: DirectoryIndex, FallbackResource, MultiViews
+ * and RewriteRule [PT] put another path there without an internal redirect. */
+static const char *path_asked_for(const request_rec *first)
+{
+    return first->parsed_uri.path != NULL ? first->parsed_uri.path : first->uri;
+}
+
+/* A URL path less path info: `/contact.php/x/y` runs the same script as `/contact.php`. */
+static const char *without_path_info(request_rec *r, const char *path)
+{
+    apr_size_t len = strlen(path);
+    apr_size_t info = r->path_info != NULL ? strlen(r->path_info) : 0;
+
+    if (info == 0 && r->proxyreq && file_of(r, path, &info) != NULL) {
+        return apr_pstrmemdup(r->pool, path, len - info); /* ProxyPassMatch to php-fpm */
+    }
+    if (info > 0 && info < len && strcmp(path + len - info, r->path_info) == 0) {
+        return apr_pstrmemdup(r->pool, path, len - info);
+    }
+    return path;
+}
+
+static int guards(const fg_policy_t *policy, request_rec *r, const char *path)
+{
+    return fg_policy_guards_path(policy, path) ||
+           fg_policy_guards_path(policy, without_path_info(r, path));
+}
+
+int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy)
+{
+    request_rec *first = first_request(r);
+
+    return policy->paths == NULL || guards(policy, first, path_asked_for(first)) ||
+           guards(policy, r, r->uri);
+}
+
+const char *fg_facts_path(request_rec *r)
+{
+    request_rec *first = first_request(r);
+
+    return without_path_info(first, path_asked_for(first));
 }
 
 const char *fg_facts_form(request_rec *r)
@@ -81,7 +106,8 @@ const char *fg_facts_form(request_rec *r)
     static const char redirect[] =
         "redirect:"; /* mod_rewrite in a directory, before it redirects */
     const char *script = r->filename;
-    const char *path = without_path_info(r, r->pool);
+    const char *path = without_path_info(r, r->uri);
+    apr_size_t info;
     int redirected = script != NULL && strncmp(script, redirect, sizeof(redirect) - 1) == 0;
 
     if (script == NULL || redirected || r->finfo.filetype != APR_REG) {
@@ -89,7 +115,7 @@ const char *fg_facts_form(request_rec *r)
             path = script + sizeof(redirect) - 1;
             path = apr_pstrmemdup(r->pool, path, strcspn(path, "?"));
         }
-        script = file_of(r, path);
+        script = file_of(r, path, &info);
         if (script == NULL) {
             script = path; /* proxied, or made by a handler */
         }
