@@ -119,7 +119,7 @@ sub _folders
 {
     my ($self) = @_;
     make_path(map { "$self->{dir}/$_" } qw(htdocs cgi-bin logs run tmp));
-    chown((getpwnam $self->{user})[2, 3], "$self->{dir}/tmp") if $self->{user};
+    chown((getpwnam $self->{user})[2, 3], map { "$self->{dir}/$_" } qw(run tmp)) if $self->{user};
 }
 
 sub forms_dir { return dirname(__FILE__) . '/../forms' }
@@ -194,7 +194,8 @@ sub configure
 sub _env
 {
     my ($self) = @_;
-    my %env = (TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C', TZ => 'UTC', %{$self->{env} || {}});
+    my %env = (%{FormGuard::Httpd::Php::env()}, TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C', TZ => 'UTC',
+        %{$self->{env} || {}});
     $env{LD_PRELOAD} = $ENV{FORMGUARD_PRELOAD} if $ENV{FORMGUARD_PRELOAD};
     return \%env;
 }
@@ -291,8 +292,8 @@ sub stop
     my ($self) = @_;
     my $ok = 1;
     for my $p (grep { $_ } delete @$self{qw(process fpm)}) {
-        $self->{wrapped} = $p if $ENV{FORMGUARD_WRAP} && $p->{name} eq 'httpd';
         $ok = 0 if !$p->stop(FormGuard::Process::patience(20));
+        $self->{exit} = $p->status if $p->{name} eq 'httpd';
     }
     return $ok;
 }
@@ -342,8 +343,10 @@ sub _verdict
         next if !-f $file;
         my $text = _slurp($file);
         push @bad, grep { FormGuard::ErrorLog::crash($_) || /exited on signal (?!9|15)/ } split /\n/, $text;
-        push @bad, "valgrind: $1 errors, see $file:\n$text" if $text =~ /ERROR SUMMARY: ([1-9]\d*) errors/;
     }
+    # valgrind --error-exitcode, a sanitizer's exit, a parent that crashed
+    push @bad, "httpd ended with status $self->{exit}:\n" . substr _slurp("$self->{dir}/logs/stderr"), 0, 4000
+        if $self->{exit};
     return (\@bad, \@news);
 }
 

@@ -20,9 +20,11 @@ function one_line($s)
 
 function mime($s)
 {
-    return substr(iconv_mime_encode('X', one_line($s), [
-        'scheme' => 'B', 'input-charset' => 'UTF-8', 'output-charset' => 'UTF-8',
-    ]), 3);
+    $s = one_line($s);
+    if (preg_match('/\A[\x20-\x7e]*\z/', $s) || !preg_match_all('/.{1,14}/u', $s, $m)) {
+        return $s;
+    }
+    return '=?UTF-8?B?' . implode("?=\r\n =?UTF-8?B?", array_map('base64_encode', $m[0])) . '?=';
 }
 
 function page($title, $body)
