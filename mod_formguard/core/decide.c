@@ -26,6 +26,9 @@ static step_t refuse(fg_verdict_t *verdict, fg_reason_t reason, const char *deta
     if (detail != NULL) {
         verdict->detail = detail;
     }
+    if (reason == FG_INTERNAL) {
+        verdict->fault = 1;
+    }
     return STOP;
 }
 
@@ -258,10 +261,12 @@ static step_t judge_token(fg_case_t *c, const char *token, fg_verdict_t *verdict
         fg_verdict_t note = *verdict;
 
         note.rule = "FormGuardCaptchaOnError allow";
+        note.fault = result.cause == FG_CAUSE_BAD_SECRET;
         refuse(&note, FG_VERIFIER, NULL);
         c->ops->note(c, &note);
         return GO_ON;
     }
+    verdict->fault = result.cause == FG_CAUSE_BAD_SECRET;
     return refuse(verdict, FG_VERIFIER, NULL);
 }
 

@@ -64,6 +64,7 @@ typedef struct fg_verdict {
     int status;                      /**< HTTP status: reason's, or the server's for ANSWERED */
     const char *rule;                /**< the rule that fired, as configured, or NULL */
     const char *detail;              /**< more for the log, nothing secret, or NULL */
+    int fault;                       /**< 1: the server's own, somebody has to mend something */
     int has_count;                   /**< count, rate_count and period are set */
     apr_uint32_t count;              /**< how many the window holds */
     apr_uint32_t rate_count;         /**< how many it may hold */

@@ -39,7 +39,7 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
     request_rec *r = fr->r;
     const fg_reason_row_t *reason = fg_reason(verdict->reason);
     int accepted = verdict->outcome == FG_OUT_ACCEPT;
-    int level = accepted ? APLOG_INFO : APLOG_NOTICE;
+    int level = accepted ? APLOG_INFO : verdict->fault ? APLOG_ERR : APLOG_NOTICE;
     char form[FG_LOG_VALUE_MAX + 1];
     char site[FG_LOG_VALUE_MAX + 1];
     const char *what;
