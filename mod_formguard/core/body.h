@@ -25,7 +25,7 @@ typedef enum fg_body_type {
 /** What a body, or what was read of it so far, turned out to be. All but OK are final. */
 typedef enum fg_body_status {
     FG_BODY_OK,
-    FG_BODY_MALFORMED,     /**< breaks its grammar in a way PHP or an application could read otherwise */
+    FG_BODY_MALFORMED,     /**< breaks its grammar: PHP or an application could read it otherwise */
     FG_BODY_TOO_MANY,      /**< more fields than the cap */
     FG_BODY_NAME_TOO_LONG, /**< a name, or a part's header, over the cap */
     FG_BODY_TOO_DEEP       /**< JSON nested deeper than the cap */

@@ -80,8 +80,14 @@ static inline int fg_hex_value(char c)
 }
 
 /* The grammars. Each sets body->feed, body->finish and body->grammar. */
+
+/** Read application/x-www-form-urlencoded. */
 void fg_urlencoded_init(fg_body_t *body, apr_pool_t *pool);
+
+/** Read multipart/form-data. @return FG_BODY_MALFORMED without a usable boundary */
 fg_body_status_t fg_multipart_init(fg_body_t *body, const char *content_type, apr_pool_t *pool);
+
+/** Read JSON. */
 void fg_json_body_init(fg_body_t *body, apr_pool_t *pool);
 
 #endif

@@ -68,7 +68,7 @@ struct fg_captcha_provider {
      * Put the question into a request.
      * @param check   what to judge by
      * @param token   NUL-terminated, well formed
-     * @param request URL, CA file, timeout and cap are set; content type, headers and body are to be
+     * @param request URL, CA file, timeout and cap are set; content type, headers and body are not
      * @param pool    owns what is put in
      */
     void (*ask)(const fg_captcha_check_t *check, const char *token, fg_http_request_t *request,

@@ -29,7 +29,7 @@ typedef struct fg_charge {
 
 typedef struct fg_count {
     int admitted;                    /**< 1: charged; 0: over the rate, nothing charged */
-    apr_uint32_t used;               /**< how many the window holds, this one included if admitted */
+    apr_uint32_t used;               /**< how many the window holds, with this one if admitted */
     apr_interval_time_t retry_after; /**< microseconds until `weight` fits again; 0 if admitted */
 } fg_count_t;
 

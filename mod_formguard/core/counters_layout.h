@@ -130,7 +130,7 @@ static inline apr_uint32_t fg_word_count(apr_uint64_t word)
     return (apr_uint32_t)(word & FG_WORD_COUNT);
 }
 
-/* 1 if the indexes a caller in this sub-window meets wrap, so that words cannot be compared whole. */
+/* 1 if the indexes that a caller in this sub-window meets wrap: words cannot be compared whole. */
 static inline int fg_word_index_wraps(apr_uint64_t index)
 {
     apr_uint64_t i = index & FG_WORD_INDEX;

@@ -18,7 +18,7 @@
 
 #include <maxminddb.h>
 
-/* How often the file is looked at, and looked at again after a fault of ours such as a full disk. */
+/* How often the file is looked at, and how soon again after a fault of ours (a full disk). */
 #define CHECK_EVERY apr_time_from_sec(1)
 #define RETRY_AFTER apr_time_from_sec(10)
 

@@ -19,8 +19,8 @@ typedef enum fg_capture {
     FG_CAPTURE_OVER,      /**< larger than the policy inspects */
     FG_CAPTURE_MALFORMED, /**< see `detail` */
     FG_CAPTURE_CAPS,      /**< too many fields, too long names, nested too deep */
-    FG_CAPTURE_ANSWERED, /**< the server has answered already, or the client is gone: see `status` */
-    FG_CAPTURE_FAILED    /**< our own fault: no room for the temporary file, see `detail` */
+    FG_CAPTURE_ANSWERED,  /**< the server has answered, or the client is gone: see `status` */
+    FG_CAPTURE_FAILED     /**< our own fault: no room for the temporary file, see `detail` */
 } fg_capture_t;
 
 typedef struct fg_captured {

@@ -20,7 +20,7 @@ typedef struct fg_submission fg_submission_t;
  */
 fg_submission_t *fg_submission_create(apr_pool_t *pool);
 
-/** Keep the field of this name, as its form spells it (`your.name` is found as PHP's `your_name`). */
+/** Keep the field its form spells like this (`your.name` is found as PHP's `your_name`). */
 void fg_submission_want(fg_submission_t *submission, const char *name);
 
 /**

@@ -312,6 +312,11 @@ static void lines_of_rules_add_up(void **state)
     assert_int_equal(policy->countries->nelts, 3);
     assert_string_equal(fg_policy_country(policy, "HK")->text, "CN,HK refuse");
     assert_int_equal(earlier->nelts, 1); /* an outer policy may hold that one */
+    assert_null(apply(policy, "FormGuardCaptchaOnError timeout=allow busy=allow"));
+    assert_null(apply(policy, "FormGuardCaptchaOnError quota=allow busy=refuse"));
+    assert_int_equal(fg_policy_on_error(policy, FG_CAUSE_TIMEOUT), FG_ACT_ALLOW);
+    assert_int_equal(fg_policy_on_error(policy, FG_CAUSE_QUOTA), FG_ACT_ALLOW);
+    assert_int_equal(fg_policy_on_error(policy, FG_CAUSE_BUSY), FG_ACT_REFUSE);
 }
 
 static void a_wrong_line_leaves_the_policy_as_it_was(void **state)
