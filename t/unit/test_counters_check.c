@@ -206,6 +206,26 @@ static void longest_quiet_gives_way(void **state)
     assert_null(fg_counters_validate(counters, pool));
 }
 
+static void eviction_is_live_until_all_has_expired(void **state)
+{
+    static const struct {
+        apr_time_t quiet;
+        apr_uint64_t live;
+    } cases[] = {{1, 1}, {60 * SEC, 1}, {70 * SEC - 1, 1}, {74 * SEC, 0}};
+    unsigned int n;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(fresh_table(NULL), 0);
+        for (n = 0; n < FG_WAYS; n++) {
+            assert_true(admit(n, 1, NOW));
+        }
+        assert_true(admit(100, 1, NOW + cases[i].quiet));
+        assert_int_equal(stats_at(NOW).live_evictions, cases[i].live);
+    }
+}
+
 static void expired_gives_way_first(void **state)
 {
     const fg_rate_t day = {5, 86400 * SEC};
@@ -410,6 +430,7 @@ int main(void)
         TEST(attach_refuses_what_is_no_table),
         TEST(figures_follow_what_happens),
         TEST(longest_quiet_gives_way),
+        TEST(eviction_is_live_until_all_has_expired),
         TEST(expired_gives_way_first),
         TEST(full_table_goes_on),
         TEST(newcomer_inherits_nothing),

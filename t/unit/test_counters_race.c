@@ -21,7 +21,23 @@
 
 #include <apr_general.h>
 
-#include "counters_layout.h"
+/*
+ * counters.c itself, every atomic step of which may stumble: what happens between two of its
+ * instructions once in a million runs happens here all the time.
+ */
+static void stumble(void);
+
+#pragma push_macro("atomic_load")
+#pragma push_macro("atomic_compare_exchange_strong")
+#undef atomic_load
+#undef atomic_compare_exchange_strong
+#define atomic_load(word) (stumble(), atomic_load_explicit(word, memory_order_seq_cst))
+#define atomic_compare_exchange_strong(word, old, new)                                             \
+    (stumble(), atomic_compare_exchange_strong_explicit(word, old, new, memory_order_seq_cst,      \
+                                                        memory_order_seq_cst))
+#include "counters.c"
+#pragma pop_macro("atomic_load")
+#pragma pop_macro("atomic_compare_exchange_strong")
 
 #define SEC     APR_USEC_PER_SEC
 #define ENTRIES 16384
@@ -74,6 +90,27 @@ static apr_uint64_t draw(apr_uint64_t *state, apr_uint64_t below)
     return (*state >> 11) % below;
 }
 
+/* 0 in the parent, which never stumbles */
+static _Thread_local apr_uint64_t stumbling;
+
+static void stumble(void)
+{
+    struct timespec pause = {0, 0};
+    apr_uint64_t chance;
+
+    if (stumbling == 0) {
+        return;
+    }
+    chance = draw(&stumbling, 512);
+    if (chance == 0) {
+        pause.tv_nsec = (long)draw(&stumbling, 1000000);
+        nanosleep(&pause, NULL);
+    }
+    else if (chance < 8) {
+        sched_yield();
+    }
+}
+
 static void *map_shared(apr_size_t bytes)
 {
     void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -83,11 +120,9 @@ static void *map_shared(apr_size_t bytes)
 
 static int set_up(void **state)
 {
-    struct timespec t;
-
     (void)state;
-    clock_gettime(CLOCK_REALTIME, &t);
-    seed = getenv("FG_SEED") ? strtoull(getenv("FG_SEED"), NULL, 10) : (apr_uint64_t)t.tv_nsec | 1;
+    seed = getenv("FG_SEED") ? strtoull(getenv("FG_SEED"), NULL, 10)
+                             : (apr_uint64_t)apr_time_now() | 1;
     print_message("FG_SEED=%llu\n", (unsigned long long)seed);
     size = fg_counters_size(ENTRIES);
     memory = map_shared(size);
@@ -129,9 +164,7 @@ static int whole_table(void **state)
     const char *error = fg_counters_validate(counters, pool);
 
     (void)state;
-    if (error) {
-        print_error("%s\n", error);
-    }
+    print_message("%s\n", error ? error : "table whole");
     return error != NULL;
 }
 
@@ -179,24 +212,31 @@ static void try_a_key(unsigned int worker, unsigned int k, apr_uint32_t weight, 
     atomic_store(&shared->seen[worker], IDLE);
 }
 
+/* In no order, so that keys come back before and after they have lost their slots. */
+static unsigned int group_of(apr_time_t epoch)
+{
+    apr_uint64_t mixed = (apr_uint64_t)epoch * APR_UINT64_C(0x9e3779b97f4a7c15);
+
+    return (unsigned int)((mixed >> 33) % (fight.keys / fight.group));
+}
+
 static void *work_until_stopped(void *number)
 {
     unsigned int worker = (unsigned int)(uintptr_t)number;
     apr_uint64_t random = seed + 1 + worker * 7919;
 
+    stumbling = random + 1;
     while (!atomic_load(&shared->stop)) {
         apr_time_t now = read_clock(worker);
         unsigned int first = 0, k;
         int refund = fight.refunds && draw(&random, 8) == 0;
 
         if (fight.epoch) {
-            first = (unsigned int)(now / fight.epoch) * fight.group;
+            first = group_of(now / fight.epoch) * fight.group;
         }
         k = (first + (unsigned int)draw(&random, fight.group)) % fight.keys;
         try_a_key(worker, k, 1 + (draw(&random, 16) == 0), refund, now);
-        if (fight.lag_max) {
-            sched_yield(); /* better here than with the clock held up */
-        }
+        sched_yield(); /* better here than with the clock held up */
     }
     return NULL;
 }
@@ -207,6 +247,7 @@ static void *work_through_keys(void *number)
     unsigned int worker = (unsigned int)(uintptr_t)number, k;
     apr_uint32_t i;
 
+    stumbling = seed + 1 + worker * 7919;
     while (!atomic_load(&shared->go)) {
         sched_yield();
     }
@@ -229,7 +270,9 @@ static pid_t start_process(unsigned int process, void *(*work)(void *))
         return pid;
     }
     for (i = 0; i < THREADS; i++) {
-        if (pthread_create(&thread[i], NULL, work, (void *)(uintptr_t)(process * THREADS + i))) {
+        void *worker = (void *)(uintptr_t)(process * THREADS + i);
+
+        if (pthread_create(&thread[i], NULL, work, worker)) {
             _exit(1);
         }
     }
@@ -293,23 +336,14 @@ static void tick(void)
     }
 }
 
-static double seconds_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /*
  * Fight for a while, and at least until the clock has gone so many periods on and somebody was
  * killed.
- * @return how many processes were killed
  */
-static unsigned int run_fight(double seconds, unsigned int periods)
+static void run_fight(int seconds, unsigned int periods)
 {
     static const struct timespec pause = {0, 20000};
-    const double end = seconds_now() + seconds;
+    const apr_time_t end = apr_time_now() + apr_time_from_sec(seconds);
     const apr_time_t goal = atomic_load(&shared->clock) + periods * fight.rate.period;
     unsigned int i, killed = 0, ticks;
     pid_t pid[PROCESSES];
@@ -317,7 +351,8 @@ static unsigned int run_fight(double seconds, unsigned int periods)
     for (i = 0; i < PROCESSES; i++) {
         pid[i] = start_process(i, work_until_stopped);
     }
-    for (ticks = 0; seconds_now() < end || atomic_load(&shared->clock) < goal || !killed; ticks++) {
+    for (ticks = 0; apr_time_now() < end || atomic_load(&shared->clock) < goal || !killed;
+         ticks++) {
         tick();
         nanosleep(&pause, NULL); /* lets the others run where there are few processors */
         if (draw(&seed, 100) == 0) {
@@ -330,7 +365,6 @@ static unsigned int run_fight(double seconds, unsigned int periods)
     }
     atomic_store(&shared->stop, 1);
     join_processes(pid);
-    return killed;
 }
 
 static int by_index(const void *a, const void *b)
@@ -414,20 +448,41 @@ static void check_recovery(unsigned int keys)
     }
 }
 
-static void exactly_n_while_time_stands_still(void **state)
+/*
+ * Every set full of keys that have expired, so that all who insert have to evict. Their tags are
+ * none of those fought for: one in 65536 who inherits counts is no surprise, here it would be.
+ */
+static void fill_with_expired(void)
+{
+    const fg_rate_t rate = {1, SEC};
+    unsigned int i;
+
+    for (i = 0; i < 4 * ENTRIES; i++) {
+        fg_counters_consume(counters, UINT64_MAX / 2 + 1 + (draw(&seed, UINT32_MAX) << 8), &rate, 1,
+                            1 + i * (SEC / 1000), NULL);
+    }
+}
+
+/* Three keys to a set, some of which are there and have expired. */
+static void choose_keys(void)
+{
+    unsigned int i;
+
+    for (i = 0; i < fight.keys; i++) {
+        apr_uint64_t n = (i % 3 == 0 ? draw(&seed, 12) : (key[i - 1] >> 50) % 12) + 1;
+
+        key[i] = n << 50 | (i / 3) << 8;
+    }
+}
+
+static void fight_for_exactly_n(void)
 {
     unsigned int sum[KEYS_MAX] = {0};
     pid_t pid[PROCESSES];
-    fg_counters_stats_t stats;
     unsigned int i;
 
-    (void)state;
-    fight.rate = (fg_rate_t){20, 600 * SEC};
-    fight.keys = KEYS_MAX;
-    atomic_store(&shared->clock, 1000 * SEC);
-    for (i = 0; i < fight.keys; i++) {
-        key[i] = fg_counters_key(counters, 1, 0, &i, sizeof(i));
-    }
+    atomic_store(&shared->go, 0);
+    atomic_store(&shared->records, 0);
     for (i = 0; i < PROCESSES; i++) {
         pid[i] = start_process(i, work_through_keys);
     }
@@ -439,17 +494,35 @@ static void exactly_n_while_time_stands_still(void **state)
     for (i = 0; i < fight.keys; i++) {
         assert_int_equal(sum[i], fight.rate.count);
     }
-    fg_counters_stats(counters, 1000 * SEC, &stats);
-    assert_int_equal(stats.live_evictions, 0);
-    /* A key put in twice has been charged in one place. */
+}
+
+static void exactly_n_while_time_stands_still(void **state)
+{
+    fg_counters_stats_t before, stats;
+    unsigned int round;
+
+    (void)state;
+    fill_with_expired();
+    fight.rate = (fg_rate_t){3, 600 * SEC};
+    fight.keys = KEYS_MAX;
+    fg_counters_stats(counters, 1000 * SEC, &before);
+    assert_true(before.entries > ENTRIES * 9 / 10);
+    for (round = 1; round <= 10; round++) {
+        atomic_store(&shared->clock, round * 1000 * SEC);
+        seed += 2;
+        choose_keys();
+        fight_for_exactly_n();
+    }
+    fg_counters_stats(counters, atomic_load(&shared->clock), &stats);
+    assert_int_equal(stats.live_evictions, before.live_evictions);
+    /* A key put in twice may have been charged in one place only. */
     assert_in_range(stats.live, fight.keys, stats.entries);
-    assert_in_range(stats.entries, fight.keys, stats.inserts);
     check_recovery(fight.keys);
 }
 
 static void never_more_than_n_with_kills(void **state)
 {
-    unsigned int i, killed;
+    unsigned int i;
 
     (void)state;
     fight.rate = (fg_rate_t){5, 6 * SEC};
@@ -459,10 +532,8 @@ static void never_more_than_n_with_kills(void **state)
     for (i = 0; i < fight.keys; i++) {
         key[i] = fg_counters_key(counters, 2, 0, &i, sizeof(i));
     }
-    killed = run_fight(2.0, 50);
-    i = check_records();
-    assert_true(i > 100);
-    print_message("%u admitted, %u killed\n", i, killed);
+    run_fight(2, 50);
+    assert_true(check_records() > 100);
     check_recovery(fight.keys);
 }
 
@@ -470,11 +541,11 @@ static void never_more_than_n_with_kills(void **state)
 static void evicting_the_expired_loses_nothing(void **state)
 {
     fg_counters_stats_t stats;
-    unsigned int i, killed;
+    unsigned int i;
 
     (void)state;
     fight.rate = (fg_rate_t){5, 60 * SEC};
-    fight.keys = 24;
+    fight.keys = 12;
     fight.group = 2;
     fight.epoch = 160 * SEC;
     fight.lag_max = 10 * SEC;
@@ -483,10 +554,9 @@ static void evicting_the_expired_loses_nothing(void **state)
     for (i = 0; i < fight.keys; i++) {
         key[i] = (apr_uint64_t)(i + 1) << 50 | 5 << 8;
     }
-    killed = run_fight(2.0, 100);
-    i = check_records();
+    run_fight(2, 100);
+    assert_true(check_records() > 100);
     fg_counters_stats(counters, atomic_load(&shared->clock), &stats);
-    print_message("%u admitted, %u killed, %u put in\n", i, killed, (unsigned int)stats.inserts);
     assert_int_equal(stats.live_evictions, 0);
     assert_int_equal(stats.entries, FG_WAYS);
     assert_true(stats.inserts > 5 * FG_WAYS);
@@ -506,7 +576,7 @@ static void overcrowded_set_goes_on(void **state)
     for (i = 0; i < fight.keys; i++) {
         key[i] = (apr_uint64_t)(i + 1) << 50 | 9 << 8;
     }
-    run_fight(1.0, 20);
+    run_fight(1, 20);
     fg_counters_stats(counters, atomic_load(&shared->clock), &stats);
     assert_int_equal(stats.entries, FG_WAYS);
     assert_true(stats.live_evictions > 0);
