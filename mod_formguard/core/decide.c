@@ -238,13 +238,16 @@ static step_t judge_token(fg_case_t *c, const char *token, fg_verdict_t *verdict
     fg_captcha_result_t result;
 
     memset(&result, 0, sizeof(result));
+    result.reason = FG_VERIFIER; /* an answer nobody fills in is none */
+    result.cause = FG_CAUSE_UNREACHABLE;
     if (fg_policy_mode(c->policy) == FG_MODE_DETECT) {
         trace(c, "captcha: DetectionOnly, the token is not spent");
         return GO_ON;
     }
     c->ops->verify(c, token, &result);
     c->now = c->ops->now(c);
-    verdict->has_score = result.has_score;
+    /* A score in a reply that is no good is no score, also where the post passes. */
+    verdict->has_score = result.has_score && result.reason != FG_VERIFIER;
     verdict->score = result.score;
     trace(c, "captcha: %s%s%s", fg_reason(result.reason)->words, result.detail != NULL ? ": " : "",
           result.detail != NULL ? result.detail : "");
