@@ -189,7 +189,7 @@ static void read_all(capture_t *cap)
     apr_brigade_destroy(bb);
 }
 
-static const char *fields_detail(fg_body_status_t status)
+static const char *fields_detail(fg_body_status_t status, fg_body_type_t type)
 {
     switch (status) {
     case FG_BODY_TOO_MANY:
@@ -199,7 +199,9 @@ static const char *fields_detail(fg_body_status_t status)
     case FG_BODY_TOO_DEEP:
         return "nested-too-deep";
     default:
-        return NULL;
+        return type == FG_BODY_MULTIPART ? "grammar=multipart"
+               : type == FG_BODY_JSON    ? "grammar=json"
+                                         : "grammar=urlencoded";
     }
 }
 
@@ -228,7 +230,10 @@ static void finish_whole(capture_t *cap)
     }
     else if (cap->fields != FG_BODY_OK) {
         cap->out->capture = FG_CAPTURE_CAPS;
-        cap->out->detail = fields_detail(cap->fields);
+    }
+    if (cap->fields != FG_BODY_OK) {
+        cap->out->detail =
+            fields_detail(cap->fields, fg_body_type(apr_table_get(r->headers_in, "Content-Type")));
     }
 }
 
