@@ -137,10 +137,10 @@ static void periods_are_written(void **state)
         {0, "0s"},
         {-1, "0s"},
         {-APR_USEC_PER_SEC, "0s"},
-        {1, "1s"},
+        {1, "1ms"},
         {APR_USEC_PER_SEC, "1s"},
-        {APR_USEC_PER_SEC + 1, "2s"},
-        {59 * APR_USEC_PER_SEC + 1, "1m"},
+        {APR_USEC_PER_SEC + 1, "1001ms"},
+        {250000, "250ms"},
         {apr_time_from_sec(61), "61s"},
         {apr_time_from_sec(600), "10m"},
         {apr_time_from_sec(5400), "90m"},
@@ -152,6 +152,101 @@ static void periods_are_written(void **state)
     (void)state;
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_string_equal(fg_period_text(cases[i].period, pool), cases[i].want);
+    }
+}
+
+static void spans_are_read(void **state)
+{
+    static const struct {
+        const char *text;
+        apr_interval_time_t want;
+    } good[] = {
+        {"1ms", 1000},
+        {"250ms", 250000},
+        {"3", 3 * APR_USEC_PER_SEC},
+        {"3s", 3 * APR_USEC_PER_SEC},
+        {"5m", 300 * APR_USEC_PER_SEC},
+        {"2h", 7200 * APR_USEC_PER_SEC},
+        {"366d", FG_RATE_MAX_PERIOD},
+        {"31622400000ms", FG_RATE_MAX_PERIOD},
+    };
+    static const char *const bad[] = {
+        "",
+        "s",
+        "ms",
+        "-1s",
+        "+1s",
+        " 1s",
+        "1 s",
+        "1.5s",
+        "1S",
+        "1sec",
+        "1mss",
+        "0",
+        "0ms",
+        "367d",
+        "31622401s",
+        "1us",
+        "1h30",
+        "1M",
+        "31622400001ms",
+        "99999999999999999999999d",
+        "18446744073709551617",
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        apr_interval_time_t period = -7;
+
+        assert_null(fg_period_parse(&period, good[i].text));
+        assert_int_equal(period, good[i].want);
+    }
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        apr_interval_time_t period = -7;
+
+        assert_non_null(fg_period_parse(&period, bad[i]));
+        assert_int_equal(period, -7);
+    }
+}
+
+static void periods_are_read(void **state)
+{
+    static const struct {
+        const char *text;
+        apr_interval_time_t want; /* 0: refused */
+    } cases[] = {
+        {"3", apr_time_from_sec(3)},
+        {"3s", apr_time_from_sec(3)},
+        {"1ms", 1000},
+        {"250ms", 250000},
+        {"2m", apr_time_from_sec(120)},
+        {"366d", FG_RATE_MAX_PERIOD},
+        {"31622400000ms", FG_RATE_MAX_PERIOD},
+        {"0", 0},
+        {"0ms", 0},
+        {"367d", 0},
+        {"31622400001ms", 0},
+        {"99999999999999999999s", 0},
+        {"", 0},
+        {"s", 0},
+        {"-1", 0},
+        {" 1", 0},
+        {"1 s", 0},
+        {"1sm", 0},
+        {"1mss", 0},
+        {"1.5s", 0},
+        {"0x1", 0},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        apr_interval_time_t period = 42;
+        const char *error = fg_period_parse(&period, cases[i].text);
+
+        assert_int_equal(error == NULL, cases[i].want != 0);
+        assert_int_equal(period, cases[i].want != 0 ? cases[i].want : 42);
     }
 }
 
@@ -238,6 +333,8 @@ int main(void)
         cmocka_unit_test(wrong_rates_are_refused_with_a_reason),
         cmocka_unit_test(error_repeats_little),
         cmocka_unit_test(periods_are_written),
+        cmocka_unit_test(periods_are_read),
+        cmocka_unit_test(spans_are_read),
         cmocka_unit_test(six_slices_cover_the_period),
         cmocka_unit_test(sub_windows_are_a_sixth_exactly),
         cmocka_unit_test(impossible_rates_do_not_crash),
