@@ -132,6 +132,7 @@ static void decide(fg_request_t *fr)
                       FG_POLICY_DEFAULT_LIMIT);
     }
     fg_decide(&c, &fr->verdict);
+    fr->judged = 1;
 }
 
 /* What the application sees. Its names can't be sent by a client: a header of that name arrives
@@ -228,6 +229,13 @@ static fg_request_t *judged_before(request_rec *r)
 
 static int later_pass(request_rec *r, fg_request_t *fr)
 {
+    if (!fr->judged) {
+        /* An ErrorDocument that httpd shows from within its own input filter, while the body is
+         * being read (413 of LimitRequestBody, 400 of a broken chunk). */
+        apr_table_setn(r->subprocess_env, "FORMGUARD_VERDICT", "refused");
+        fg_replay_insert_empty(r);
+        return DECLINED;
+    }
     set_environment(r, fr);
     if (fr->verdict.outcome == FG_OUT_ANSWERED ||
         (fr->verdict.outcome == FG_OUT_REFUSE && !fr->would)) {
