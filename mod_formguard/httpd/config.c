@@ -73,8 +73,12 @@ static const char *set_policy(cmd_parms *cmd, void *policy, int argc, char *cons
 {
     const fg_directive_t *directive = cmd->cmd->cmd_data;
     fg_words_t words;
-    const char *error = NULL;
+    /* <Limit GET> would not limit them: they would hold for every method. */
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
 
+    if (error != NULL) {
+        return error;
+    }
     if (argc >= ARGV_MAX) {
         error = "takes fewer than 64 values: write the line twice";
     }

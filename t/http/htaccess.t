@@ -171,6 +171,8 @@ my %said;
         $try->("<Files form.cgi>\n$d $SERVER_ONLY{$d}\n</Files>", qr/^$d not allowed in <Files> context$/);
         $try->("<If \"true\">\n$d $SERVER_ONLY{$d}\n</If>", qr/^$d not allowed in <If> context$/);
     }
+    $try->("<Limit GET>\nFormGuard Off\n</Limit>", qr/^FormGuard cannot occur within <Limit> or <LimitExcept> section$/);
+    $try->("<LimitExcept POST>\nFormGuard Off\n</LimitExcept>", qr/^FormGuard cannot occur within <Limit> or <LimitExcept> section$/);
     $httpd->write_file('w/.htaccess', "FormGuard On\nFormGuardPath " . join(' ', map { "/w$_" } 1 .. 63) . "\n");
     is $httpd->client->post('/w/form.cgi', form => 'a=1')->status, 200, '63 values are taken';
     $httpd->log_ok('and nothing is said');
