@@ -4,6 +4,7 @@
 
 #include "apr_strings.h"
 
+#include "ap_mpm.h"
 #include "http_protocol.h"
 #include "http_request.h"
 
@@ -170,14 +171,26 @@ static int has_body(const request_rec *r)
            (length != NULL && strcmp(length, "0") != 0) || r->proto_num >= HTTP_VERSION(2, 0);
 }
 
+/* The body waits in the network: reading it to its end would hold this worker as long as a slow
+ * client likes, and show 408 instead of the answer. */
+static void leave_body(conn_rec *c)
+{
+    int async = 0;
+
+    c->keepalive = AP_CONN_CLOSE;
+    if (ap_mpm_query(AP_MPMQ_IS_ASYNC, &async) != APR_SUCCESS || !async) {
+        /* Without an event loop it is the worker that lingers for a client which goes on sending:
+         * 2 seconds then, not 30 (ap_lingering_close in server/connection.c). */
+        apr_table_setn(c->notes, "short-lingering-close", "1");
+    }
+}
+
 static int refuse(fg_request_t *fr)
 {
     request_rec *r = fr->r;
 
     if (!fr->body.whole && has_body(r)) {
-        /* The body waits in the network: reading it to its end would hold this worker as long as
-         * a slow client likes, and show 408 instead of the answer. */
-        r->connection->keepalive = AP_CONN_CLOSE;
+        leave_body(r->connection);
     }
     if (fr->verdict.outcome == FG_OUT_ANSWERED) {
         return fr->verdict.status;
