@@ -278,6 +278,9 @@ static int mark(const attempt_t *at, const view_t *view)
         return quiet <= 0 || atomic_compare_exchange_strong(
                                  word, &meta, fg_meta_make(held, at->second, at->period));
     }
+    if (atomic_load(&at->set->key[view->slot]) != held) {
+        return 0; /* what was read may be the next tenant's meta: hands off */
+    }
     if (!fresh || fg_meta_generation(meta) != ((held + 1) & FG_GENERATION)) {
         if (!atomic_compare_exchange_strong(word, &meta,
                                             fg_meta_make(held + 1, at->second, at->period))) {

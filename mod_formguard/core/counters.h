@@ -87,7 +87,7 @@ fg_counter_key_t fg_counters_key(const fg_counters_t *counters, apr_uint64_t rul
  * @param counters the table
  * @param key      from fg_counters_key()
  * @param rate     the rate; one key is always used with one rate
- * @param weight   1 or more; more than rate->count is never admitted
+ * @param weight   1 or more; more than rate->count is never admitted (retry_after is 0 then)
  * @param now      steady time in microseconds; may lie behind that of other callers
  * @param charge   what to give to fg_counters_refund(), or NULL
  */
