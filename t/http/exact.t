@@ -172,6 +172,22 @@ sub busy
     return;
 }
 
+subtest 'another size of the table starts the counts anew, the same size keeps them' => sub {
+    my $httpd = server('event', "FormGuardLimit ip 10/1h\n", global => 'FormGuardCounters shm:1024');
+    is_deeply storm($httpd, 4, 4, '203.0.113.1'), { 200 => 10, 429 => 6 }, 'ten';
+    for my $how (qw(graceful hard)) {
+        $httpd->configure(global => 'FormGuardCounters shm:' . ($how eq 'hard' ? 4096 : 2048));
+        $httpd->restart($how);
+        $httpd->log_ok("$how: that is said", qr/ FG1100: / => '*', qr/ FG2001: counters start anew: /);
+        is_deeply storm($httpd, 4, 4, '203.0.113.1'), { 200 => 10, 429 => 6 }, "$how: ten again";
+        $httpd->configure(config => "# nothing new for us\n");
+        $httpd->restart($how);
+        is_deeply storm($httpd, 4, 4, '203.0.113.1'), { 429 => 16 }, "$how: no more";
+    }
+    $httpd->expect_log(qr/ FG1100: refused 429: /, '+');
+    $httpd->done('nothing more in error_log');
+};
+
 subtest 'clients do not disturb each other' => sub {
     my $httpd = server('event', "FormGuardLimit ip 10/1h\n");
     my @from = map { "198.51.100.$_" } 1 .. 20;
