@@ -48,6 +48,8 @@ apr_uint64_t fg_rule_id(const char *scope, const char *text)
 
 MERGE_IF(mode, add->mode != FG_MODE_UNSET)
 MERGE_IF(flag, *add != FG_MODE_UNSET)
+MERGE_IF(when, *add != FG_WHEN_UNSET)
+MERGE_IF(override, *add != FG_OVERRIDE_UNSET)
 MERGE_IF(names, *add != NULL)
 MERGE_IF(text, *add != NULL)
 MERGE_IF(provider, *add != NULL)
@@ -111,6 +113,15 @@ static void merge_countries(fg_policy_countries_t *out, const fg_policy_countrie
     *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
 }
 
+static void merge_field_rules(fg_policy_field_rules_t *out, const fg_policy_field_rules_t *add,
+                              apr_pool_t *pool)
+{
+    if (*add == NULL) {
+        return;
+    }
+    *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
+}
+
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool)
 {
     fg_policy_t *out = apr_pmemdup(pool, base, sizeof(*base));
@@ -135,7 +146,8 @@ const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy)
 
 int fg_policy_is_bare(const fg_policy_t *policy)
 {
-    return policy->limits == NULL && policy->countries == NULL && fg_policy_captcha(policy) == NULL;
+    return policy->limits == NULL && policy->countries == NULL && policy->fields == NULL &&
+           policy->deny != FG_MODE_ON && fg_policy_captcha(policy) == NULL;
 }
 
 const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy, apr_pool_t *pool)
@@ -155,8 +167,10 @@ const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy, apr_pool_t
     }
     made = apr_array_make(pool, 1, sizeof(fg_limit_t));
     limit = &APR_ARRAY_PUSH(made, fg_limit_t);
+    memset(limit, 0, sizeof(*limit));
     limit->key = FG_KEY_IP;
     limit->rates = &rate_array;
+    limit->weight = 1;
     limit->action = FG_ACT_REFUSE;
     limit->when = FG_COUNT_ATTEMPTS;
     limit->text = FG_POLICY_DEFAULT_LIMIT;
@@ -198,6 +212,16 @@ int fg_policy_guards_path(const fg_policy_t *policy, const char *path)
         }
     }
     return 0;
+}
+
+int fg_policy_captcha_when_challenged(const fg_policy_t *policy)
+{
+    return policy->captcha_when == FG_WHEN_CHALLENGED;
+}
+
+fg_override_t fg_policy_override(const fg_policy_t *server)
+{
+    return server->override == FG_OVERRIDE_UNSET ? FG_OVERRIDE_TIGHTEN : server->override;
 }
 
 const char *fg_policy_captcha_field(const fg_policy_t *policy)

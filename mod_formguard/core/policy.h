@@ -18,10 +18,25 @@
 
 typedef enum fg_mode { FG_MODE_UNSET, FG_MODE_OFF, FG_MODE_ON, FG_MODE_DETECT } fg_mode_t;
 
-typedef enum fg_action { FG_ACT_UNSET, FG_ACT_ALLOW, FG_ACT_REFUSE, FG_ACT_LOG } fg_action_t;
+typedef enum fg_action {
+    FG_ACT_UNSET,
+    FG_ACT_ALLOW,
+    FG_ACT_REFUSE,
+    FG_ACT_LOG,
+    FG_ACT_CHALLENGE, /**< ask for a captcha; without one to ask for, refuse */
+    FG_ACT_CLOSE      /**< refuse, and close the form for a while */
+} fg_action_t;
 
 /** What a limit counts by. */
-typedef enum fg_limit_key { FG_KEY_IP, FG_KEY_COUNTRY, FG_KEY_FORM } fg_limit_key_t;
+typedef enum fg_limit_key {
+    FG_KEY_IP,
+    FG_KEY_NET,
+    FG_KEY_COUNTRY,
+    FG_KEY_FORM,
+    FG_KEY_SITE,
+    FG_KEY_SERVER,
+    FG_KEY_FIELD
+} fg_limit_key_t;
 
 /** When a limit counts: before anything costly, or only what was about to be accepted. */
 typedef enum fg_count_when { FG_COUNT_ATTEMPTS, FG_COUNT_ACCEPTED } fg_count_when_t;
@@ -29,8 +44,11 @@ typedef enum fg_count_when { FG_COUNT_ATTEMPTS, FG_COUNT_ACCEPTED } fg_count_whe
 typedef struct fg_limit {
     fg_limit_key_t key;
     const apr_array_header_t *countries; /**< const char *, for `country=LIST`; else NULL */
+    const char *field;                   /**< for `field:NAME`; else NULL */
     const apr_array_header_t *rates;     /**< fg_rate_t, one at least */
-    fg_action_t action;                  /**< FG_ACT_REFUSE or FG_ACT_LOG */
+    apr_uint32_t weight;                 /**< how much one post counts, 1 or more */
+    fg_action_t action;                  /**< never FG_ACT_ALLOW */
+    apr_interval_time_t close_for;       /**< for FG_ACT_CLOSE, microseconds */
     fg_count_when_t when;
     const char *text; /**< as configured, white space folded: `ip 10/10m` */
     apr_uint64_t id;  /**< of place and text: names its counters */
@@ -43,8 +61,38 @@ typedef struct fg_country_rule {
     const char *text; /**< as configured: `CN,HK refuse` */
 } fg_country_rule_t;
 
+/** What a field must be. */
+typedef enum fg_field_check {
+    FG_FIELD_REQUIRED,    /**< there, and not blank */
+    FG_FIELD_EMPTY,       /**< not there or empty: a honeypot */
+    FG_FIELD_SINGLE_LINE, /**< no line end in it, raw or percent-encoded: no mail header injected */
+    FG_FIELD_MAX_LINKS    /**< no more than so many links in it */
+} fg_field_check_t;
+
+typedef struct fg_field_rule {
+    const char *name;
+    fg_field_check_t check;
+    unsigned int max;   /**< for FG_FIELD_MAX_LINKS */
+    fg_action_t action; /**< FG_ACT_REFUSE, FG_ACT_LOG or FG_ACT_CHALLENGE */
+    const char *text;   /**< as configured: `email single-line` */
+} fg_field_rule_t;
+
+/** What `.htaccess` may do to the policy of the server config. */
+typedef enum fg_override {
+    FG_OVERRIDE_UNSET,
+    FG_OVERRIDE_NONE,    /**< nothing: a line of ours in it is an error */
+    FG_OVERRIDE_TIGHTEN, /**< add and lower, never remove or raise */
+    FG_OVERRIDE_ALL      /**< everything, as a line of the server config */
+} fg_override_t;
+
 /** Where the provider is `off`: a set value that says no captcha is asked for. */
 extern const fg_captcha_provider_t fg_captcha_off;
+
+typedef enum fg_captcha_when {
+    FG_WHEN_UNSET,
+    FG_WHEN_ALWAYS,
+    FG_WHEN_CHALLENGED /**< only where a rule with action=challenge has fired */
+} fg_captcha_when_t;
 
 typedef struct fg_body_limit {
     apr_off_t size;   /**< bytes; 0: unset */
@@ -70,8 +118,11 @@ typedef struct fg_double {
     F(names, form_fields)                                                                          \
     F(limits, limits)                                                                              \
     F(countries, countries)                                                                        \
+    F(field_rules, fields)                                                                        \
+    F(flag, deny)                                                                                 \
     F(body_limit, body_limit)                                                                      \
     F(provider, captcha)                                                                           \
+    F(when, captcha_when)                                                                         \
     F(text, captcha_site_key)                                                                      \
     F(text, captcha_secret)                                                                        \
     F(text, captcha_field)                                                                         \
@@ -83,7 +134,8 @@ typedef struct fg_double {
     F(text, captcha_endpoint)                                                                      \
     F(period, captcha_timeout)                                                                     \
     F(text, captcha_ca_file)                                                                       \
-    F(flag, captcha_send_ip)
+    F(flag, captcha_send_ip)                                                                      \
+    F(override, override)
 
 /** `FormGuard` itself; where it stands names the counters of the default limit. */
 typedef struct fg_switch {
@@ -95,6 +147,9 @@ typedef fg_switch_t fg_policy_mode_t;
 typedef const apr_array_header_t *fg_policy_names_t;
 typedef const apr_array_header_t *fg_policy_limits_t;
 typedef const apr_array_header_t *fg_policy_countries_t;
+typedef const apr_array_header_t *fg_policy_field_rules_t;
+typedef fg_captcha_when_t fg_policy_when_t;
+typedef fg_override_t fg_policy_override_t;
 typedef fg_body_limit_t fg_policy_body_limit_t;
 typedef const fg_captcha_provider_t *fg_policy_provider_t;
 typedef const char *fg_policy_text_t;
@@ -121,6 +176,7 @@ typedef struct fg_words {
     int argc;
     char *const *argv;
     const char *scope; /**< where the line stands: part of the identity of the rules it makes */
+    int site;          /**< 1: it stands in .htaccess, so its writer is not to be trusted */
     const char *(*resolve)(void *baton, const char *path); /**< makes a path absolute, or NULL */
     void *baton;
     apr_pool_t *pool;      /**< owns what is stored */
@@ -157,6 +213,40 @@ const char *fg_policy_apply(const fg_directive_t *directive, fg_policy_t *policy
  */
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool);
 
+/** Most limits, countries or field rules the `.htaccess` files of one directory may add up to. */
+#define FG_SITE_RULES_MAX 32
+
+/** What the server config says, and what `.htaccess` says, each merged by itself. Kept apart to
+ * the end, since httpd merges an `<If>` of .htaccess last, and may merge a `<Files>` of both before
+ * either meets the rest: no order of merging can be trusted. */
+typedef struct fg_policy_stack {
+    fg_policy_t server;
+    fg_policy_t site;
+    int has_site; /**< 1: some line of .htaccess is in `site` */
+} fg_policy_stack_t;
+
+/** fg_policy_merge() for both layers. */
+fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
+                                         const fg_policy_stack_t *add, apr_pool_t *pool);
+
+/** The policies in force for a request, outermost first. A post is judged under each. */
+typedef struct fg_policy_layers {
+    const fg_policy_t *layer[2];
+    int count; /**< 1 or 2 */
+} fg_policy_layers_t;
+
+/**
+ * Resolve what the server config and .htaccess say into the policies in force. Under `tighten`
+ * the server config's own policy stays in force as it is and the site's is judged beside it; where
+ * the server config is not On, its rules join the site's.
+ * @param pool for policies that have to be made
+ */
+void fg_policy_resolve(const fg_policy_stack_t *stack, fg_policy_layers_t *layers,
+                       apr_pool_t *pool);
+
+/** What `.htaccess` may do; never unset. */
+fg_override_t fg_policy_override(const fg_policy_t *server);
+
 /** On, Off or DetectionOnly; never unset. */
 fg_mode_t fg_policy_mode(const fg_policy_t *policy);
 
@@ -181,6 +271,9 @@ int fg_policy_guards_path(const fg_policy_t *policy, const char *path);
 
 /** The captcha provider asked for, or NULL. */
 const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy);
+
+/** 1 if the captcha is asked for only after a rule with action=challenge. */
+int fg_policy_captcha_when_challenged(const fg_policy_t *policy);
 
 /** Name of the field that carries the captcha token; NULL without a captcha. */
 const char *fg_policy_captcha_field(const fg_policy_t *policy);

@@ -19,14 +19,20 @@
     X("FormGuardFormField", DIR, fields, form_fields,                                             \
       "NAME [NAME...]", "every post")                                                             \
     X("FormGuardLimit", DIR, limit, limits,                                                       \
-      "ip|country[=CC,CC...]|form RATE [RATE...] [action=refuse|log] [count=attempts|accepted]",  \
+      "KEY RATE [RATE...] [action=refuse|challenge|log|close:TIME] [count=attempts|accepted] [weight=N]", \
       "ip 10/10m 60/1d where no other rule is set")                                               \
     X("FormGuardCountry", DIR, country, countries,                                                \
-      "CC[,CC...]|EU|unknown|* allow|refuse|log", "every country is allowed")                     \
+      "CC[,CC...]|EU|unknown|* allow|refuse|challenge|log", "every country is allowed")                     \
+    X("FormGuardField", DIR, field, fields, \
+      "NAME [NAME...] required|empty|single-line|max-links=N [action=refuse|challenge|log]", "no rule") \
+    X("FormGuardDeny", DIR, flag, deny, \
+      "On|Off", "Off") \
     X("FormGuardBodyLimit", DIR, body_limit, body_limit,                                          \
       "SIZE [over=refuse|pass]", "64M over=refuse")                                               \
     X("FormGuardCaptcha", DIR, captcha, captcha,                                                  \
       "off|recaptcha-v2|recaptcha-v3", "off")                                                     \
+    X("FormGuardCaptchaWhen", DIR, when, captcha_when, \
+      "always|challenged", "always") \
     X("FormGuardCaptchaSiteKey", DIR, text, captcha_site_key,                                     \
       "KEY", "none")                                                                              \
     X("FormGuardCaptchaSecret", DIR, secret, captcha_secret,                                      \
@@ -52,7 +58,9 @@
     X("FormGuardCaptchaCAFile", VHOST, ca_file, captcha_ca_file,                                  \
       "PATH", "the system's")                                                                     \
     X("FormGuardCaptchaSendRemoteIP", VHOST, flag, captcha_send_ip,                               \
-      "On|Off", "On")
+      "On|Off", "On") \
+    X("FormGuardOverride", VHOST, override, override, \
+      "none|tighten|all", "tighten")
 /* clang-format on */
 
 #endif

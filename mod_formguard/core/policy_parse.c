@@ -237,192 +237,42 @@ const char *fg_parse_period(const fg_directive_t *directive, fg_policy_t *policy
     return NULL;
 }
 
-/* --- limits and countries --------------------------------------------------------------------- */
-
-static const char *check_code(const char *code)
+const char *fg_parse_when(const fg_directive_t *directive, fg_policy_t *policy,
+                          const fg_words_t *words)
 {
-    if (strcmp(code, "*") == 0 || strcmp(code, "unknown") == 0 ||
-        (strlen(code) == 2 && apr_isupper(code[0]) && apr_isupper(code[1]))) {
-        return NULL;
-    }
-    return "is no country: two letters (ISO 3166-1), EU, unknown or *";
-}
+    fg_captcha_when_t *when = FIELD(policy, directive, fg_captcha_when_t);
+    const char *error = fg_parse_one_word(words, directive->syntax);
 
-/* `HK,cn,unknown` into an array of canonical codes. */
-static const char *parse_codes(apr_array_header_t **codes, const char *list,
-                               const fg_words_t *words)
-{
-    char *rest = apr_pstrdup(words->pool, list);
-
-    *codes = apr_array_make(words->pool, 4, sizeof(const char *));
-    for (;;) {
-        char *comma = strchr(rest, ',');
-        const char *error;
-        char *p;
-
-        if (comma != NULL) {
-            *comma = '\0';
-        }
-        if (strcasecmp(rest, "unknown") == 0) {
-            strcpy(rest, "unknown");
-        }
-        else {
-            for (p = rest; *p != '\0'; p++) {
-                *p = (char)apr_toupper(*p);
-            }
-        }
-        error = check_code(rest);
-        if (error != NULL) {
-            return fg_parse_wrong(words, rest, error);
-        }
-        APR_ARRAY_PUSH(*codes, const char *) = rest;
-        if (comma == NULL) {
-            return NULL;
-        }
-        rest = comma + 1;
-    }
-}
-
-/* The words as one line, one space between: how a rule is told in the log. */
-static const char *rule_text(const fg_words_t *words)
-{
-    const char *text = words->argv[0];
-    int i;
-
-    for (i = 1; i < words->argc; i++) {
-        text = apr_pstrcat(words->pool, text, " ", words->argv[i], NULL);
-    }
-    return apr_pstrdup(words->pool, text);
-}
-
-static const char *parse_limit_key(fg_limit_t *limit, const char *word, const fg_words_t *words)
-{
-    limit->when = FG_COUNT_ATTEMPTS;
-    if (strcasecmp(word, "ip") == 0) {
-        limit->key = FG_KEY_IP;
-    }
-    else if (strcasecmp(word, "country") == 0) {
-        limit->key = FG_KEY_COUNTRY;
-    }
-    else if (strncasecmp(word, "country=", 8) == 0) {
-        apr_array_header_t *codes;
-        const char *error = parse_codes(&codes, word + 8, words);
-
-        limit->key = FG_KEY_COUNTRY;
-        limit->countries = codes;
-        return error;
-    }
-    else if (strcasecmp(word, "form") == 0) {
-        limit->key = FG_KEY_FORM;
-        limit->when = FG_COUNT_ACCEPTED;
-    }
-    else {
-        return fg_parse_wrong(words, word, "is no key: ip, country, country=CC,CC or form");
-    }
-    return NULL;
-}
-
-static const char *parse_limit_option(fg_limit_t *limit, const char *word, const fg_words_t *words)
-{
-    if (strcasecmp(word, "action=refuse") == 0) {
-        limit->action = FG_ACT_REFUSE;
-    }
-    else if (strcasecmp(word, "action=log") == 0) {
-        limit->action = FG_ACT_LOG;
-    }
-    else if (strcasecmp(word, "count=attempts") == 0) {
-        limit->when = FG_COUNT_ATTEMPTS;
-    }
-    else if (strcasecmp(word, "count=accepted") == 0) {
-        limit->when = FG_COUNT_ACCEPTED;
-    }
-    else {
-        return fg_parse_wrong(
-            words, word, "is no option: action=refuse, action=log, count=attempts, count=accepted");
-    }
-    return NULL;
-}
-
-const char *fg_parse_limit(const fg_directive_t *directive, fg_policy_t *policy,
-                           const fg_words_t *words)
-{
-    fg_policy_limits_t *limits = FIELD(policy, directive, fg_policy_limits_t);
-    apr_array_header_t *rates;
-    apr_array_header_t *sum;
-    fg_limit_t limit;
-    const char *error;
-    int i;
-
-    if (words->argc < 2) {
-        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
-    }
-    memset(&limit, 0, sizeof(limit));
-    limit.action = FG_ACT_REFUSE;
-    rates = apr_array_make(words->pool, 2, sizeof(fg_rate_t));
-    error = parse_limit_key(&limit, words->argv[0], words);
-    for (i = 1; i < words->argc && error == NULL; i++) {
-        if (strchr(words->argv[i], '=') != NULL) {
-            error = parse_limit_option(&limit, words->argv[i], words);
-            continue;
-        }
-        error = fg_rate_parse(&APR_ARRAY_PUSH(rates, fg_rate_t), words->argv[i], words->temp_pool);
-    }
     if (error != NULL) {
         return error;
     }
-    if (rates->nelts < 1 || rates->nelts > FG_LIMIT_RATES_MAX) {
-        return apr_psprintf(words->temp_pool, "'%s' has %d rates: 1 to %d are possible",
-                            rule_text(words), rates->nelts, FG_LIMIT_RATES_MAX);
+    if (strcasecmp(words->argv[0], "always") != 0 && strcasecmp(words->argv[0], "challenged") != 0) {
+        return fg_parse_wrong(words, words->argv[0], "is neither always nor challenged");
     }
-    limit.rates = rates;
-    limit.text = rule_text(words);
-    limit.id = fg_rule_id(words->scope, limit.text);
-    if (*limits != NULL && fg_limits_have(*limits, limit.id)) {
-        return NULL;
-    }
-    sum = *limits == NULL ? apr_array_make(words->pool, 4, sizeof(fg_limit_t))
-                          : apr_array_copy(words->pool, *limits);
-    APR_ARRAY_PUSH(sum, fg_limit_t) = limit;
-    *limits = sum;
+    *when = strcasecmp(words->argv[0], "always") == 0 ? FG_WHEN_ALWAYS : FG_WHEN_CHALLENGED;
     return NULL;
 }
 
-const char *fg_parse_country(const fg_directive_t *directive, fg_policy_t *policy,
-                             const fg_words_t *words)
+const char *fg_parse_override(const fg_directive_t *directive, fg_policy_t *policy,
+                              const fg_words_t *words)
 {
-    fg_policy_countries_t *rules = FIELD(policy, directive, fg_policy_countries_t);
-    apr_array_header_t *codes;
-    apr_array_header_t *sum;
-    fg_country_rule_t rule;
-    const char *error;
-    int i;
+    fg_override_t *override = FIELD(policy, directive, fg_override_t);
+    const char *error = fg_parse_one_word(words, directive->syntax);
 
-    if (words->argc != 2) {
-        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
-    }
-    error = parse_codes(&codes, words->argv[0], words);
     if (error != NULL) {
         return error;
     }
-    if (strcasecmp(words->argv[1], "allow") == 0) {
-        rule.action = FG_ACT_ALLOW;
+    if (strcasecmp(words->argv[0], "none") == 0) {
+        *override = FG_OVERRIDE_NONE;
     }
-    else if (strcasecmp(words->argv[1], "refuse") == 0) {
-        rule.action = FG_ACT_REFUSE;
+    else if (strcasecmp(words->argv[0], "tighten") == 0) {
+        *override = FG_OVERRIDE_TIGHTEN;
     }
-    else if (strcasecmp(words->argv[1], "log") == 0) {
-        rule.action = FG_ACT_LOG;
+    else if (strcasecmp(words->argv[0], "all") == 0) {
+        *override = FG_OVERRIDE_ALL;
     }
     else {
-        return fg_parse_wrong(words, words->argv[1], "is none of allow, refuse, log");
+        return fg_parse_wrong(words, words->argv[0], "is none of none, tighten, all");
     }
-    rule.text = rule_text(words);
-    sum = *rules == NULL ? apr_array_make(words->pool, codes->nelts, sizeof(fg_country_rule_t))
-                         : apr_array_copy(words->pool, *rules);
-    for (i = 0; i < codes->nelts; i++) {
-        rule.code = APR_ARRAY_IDX(codes, i, const char *);
-        APR_ARRAY_PUSH(sum, fg_country_rule_t) = rule;
-    }
-    *rules = sum;
     return NULL;
 }

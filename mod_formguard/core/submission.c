@@ -19,6 +19,8 @@ typedef struct wanted {
     apr_size_t total;     /* bytes posted */
     int in_body;          /* there in any shape */
     int in_query;
+    int watched;
+    fg_field_facts_t facts;
 } wanted_t;
 
 struct fg_submission {
@@ -66,6 +68,20 @@ void fg_submission_want(fg_submission_t *submission, const char *name)
     w->name = php;
 }
 
+void fg_submission_watch(fg_submission_t *submission, const char *name)
+{
+    fg_submission_want(submission, name);
+    find(submission, name)->watched = 1;
+}
+
+fg_field_facts_t fg_submission_facts(const fg_submission_t *submission, const char *name)
+{
+    static const fg_field_facts_t none = {0, 0, 0, 0};
+    const wanted_t *w = find(submission, name);
+
+    return w != NULL ? w->facts : none;
+}
+
 void fg_submission_json(fg_submission_t *submission, int json)
 {
     submission->json = json;
@@ -84,12 +100,64 @@ static void keep(const fg_submission_t *submission, wanted_t *w, const fg_field_
     w->total = field->total_len;
 }
 
+/* `%0d`, `%0a`: what a mailer that decodes once more makes of it. */
+static int encoded_line_end(const char *p, apr_size_t left)
+{
+    return left >= 3 && p[1] == '0' && strchr("aAdD", p[2]) != NULL;
+}
+
+static int link_start(const char *p, apr_size_t left)
+{
+    return (left >= 7 && strncasecmp(p, "http://", 7) == 0) ||
+           (left >= 8 && strncasecmp(p, "https://", 8) == 0);
+}
+
+static void look_at(wanted_t *w, const fg_field_t *field)
+{
+    fg_field_facts_t *facts = &w->facts;
+    const char *p = field->value;
+    apr_size_t left;
+
+    facts->nonempty |= field->total_len > 0;
+    facts->multi_line |= field->total_len > field->value_len;
+    for (left = field->value_len; left > 0; left--, p++) {
+        switch (*p) {
+        case '\r':
+        case '\n':
+            facts->multi_line = 1;
+            break;
+        case ' ':
+        case '\t':
+            break;
+        case '%':
+            facts->multi_line |= encoded_line_end(p, left);
+            facts->filled = 1;
+            break;
+        case 'h':
+        case 'H':
+            facts->links += (unsigned int)link_start(p, left);
+            facts->filled = 1;
+            break;
+        default:
+            facts->filled = 1;
+            break;
+        }
+    }
+}
+
 /* 1 if `longer` names something inside the array (or object) `outer`. */
 static int inside(const char *longer, apr_size_t longer_len, const char *outer,
                   apr_size_t outer_len, char opener)
 {
     return longer_len > outer_len && longer[outer_len] == opener &&
            memcmp(longer, outer, outer_len) == 0;
+}
+
+/* 1 if the field is this name's, or an element of an array of this name. */
+static int names_it(const fg_field_t *field, const char *name, apr_size_t len, char opener)
+{
+    return (field->name_len == len && memcmp(field->name, name, len) == 0) ||
+           inside(field->name, field->name_len, name, len, opener);
 }
 
 void fg_submission_field(void *baton, const fg_field_t *field)
@@ -103,6 +171,9 @@ void fg_submission_field(void *baton, const fg_field_t *field)
         const char *name = submission->json ? w->asked : w->name;
         apr_size_t len = submission->json ? w->asked_len : w->name_len;
 
+        if (w->watched && !field->is_file && names_it(field, name, len, opener)) {
+            look_at(w, field);
+        }
         if (field->name_len == len && memcmp(field->name, name, len) == 0) {
             w->in_body = 1;
             if (!field->is_file) { /* a file lands elsewhere and replaces no string */

@@ -23,6 +23,21 @@ fg_submission_t *fg_submission_create(apr_pool_t *pool);
 /** Keep the field its form spells like this (`your.name` is found as PHP's `your_name`). */
 void fg_submission_want(fg_submission_t *submission, const char *name);
 
+/** What rules about a field ask: of all values posted under its name, array elements included. */
+typedef struct fg_field_facts {
+    int filled;         /**< some value holds more than white space */
+    int nonempty;       /**< some value holds anything */
+    int multi_line;     /**< some value holds a line end, raw or percent-encoded, or is too long to
+                             be known whole */
+    unsigned int links; /**< http:// and https:// in all values */
+} fg_field_facts_t;
+
+/** Keep the field as fg_submission_want() does, and look at its values for the facts above. */
+void fg_submission_watch(fg_submission_t *submission, const char *name);
+
+/** What was seen of a watched field; all zero if it was not posted. */
+fg_field_facts_t fg_submission_facts(const fg_submission_t *submission, const char *name);
+
 /**
  * Take a field: give it and the submission to fg_body_create().
  * @param baton the submission
