@@ -8,6 +8,7 @@
 
 #include "address.h"
 #include "captcha.h"
+#include "closures.h"
 #include "counters.h"
 #include "policy.h"
 #include "submission.h"
@@ -38,37 +39,57 @@ typedef struct fg_server_ops {
     int (*country)(fg_case_t *c, fg_country_code_t code);
     /** Read the body into a submission that was given to fg_decide_wants(). */
     void (*capture)(fg_case_t *c, fg_captured_t *captured);
-    /** Judge a well-formed token at its vendor. */
-    void (*verify)(fg_case_t *c, const char *token, fg_captcha_result_t *result);
+    /** Judge a well-formed token at its vendor, by the captcha settings of `policy`. */
+    void (*verify)(fg_case_t *c, const fg_policy_t *policy, const char *token,
+                   fg_captcha_result_t *result);
     /** Read the clocks again after something slow. */
     fg_time_t (*now)(fg_case_t *c);
     /** A rule with action=log fired: say so, the decision goes on. */
     void (*note)(fg_case_t *c, const fg_verdict_t *verdict);
+    /** A form has been closed by a limit: say so, once. */
+    void (*closed)(fg_case_t *c, const fg_verdict_t *verdict);
     /** One step of the decision, for LogLevel debug; NULL: nobody listens. */
     void (*trace)(fg_case_t *c, const char *text);
 } fg_server_ops_t;
 
+/** A policy in force for a post. */
+typedef struct fg_layer {
+    const fg_policy_t *policy;
+    int active;                /**< 1: this post is judged under it */
+    const char *challenged_by; /**< the rule with action=challenge that fired, or NULL */
+} fg_layer_t;
+
 /** One post to be judged. The caller fills in all but the last part. */
 struct fg_case {
-    const fg_policy_t *policy;
+    fg_layer_t layer[2]; /**< outermost first; `active` where method and path are guarded */
+    int layers;          /**< 1 or 2 */
     fg_counters_t *counters;
     const fg_server_ops_t *ops;
     void *baton; /**< the server's own */
     fg_address_t client;
-    const char *form; /**< virtual host and script: what the key `form` counts by */
+    const char *form;        /**< virtual host and script: what the key `form` counts by */
+    const char *label;       /**< site and path, for people */
+    const char *site;        /**< what the key `site` counts by */
+    fg_closures_t *closures; /**< forms that are closed, or NULL */
     fg_time_t now;
     apr_pool_t *pool;
 
     fg_country_code_t country; /**< decide's own from here on */
     int country_known;         /**< 1: there is a database, `country` is what it says */
     apr_array_header_t *charges;
+    fg_captured_t captured;
+    fg_verdict_t would; /**< what a layer in DetectionOnly would have refused for */
 };
 
-/** Tell a new submission which fields a decision under this policy asks for. */
-void fg_decide_wants(const fg_policy_t *policy, fg_submission_t *submission);
+/** Tell a new submission which fields the decision on this post asks for. */
+void fg_decide_wants(const fg_case_t *c, fg_submission_t *submission);
+
+/** Largest body that is inspected under the active layers, bytes. */
+apr_off_t fg_decide_body_limit(const fg_case_t *c);
 
 /**
- * Decide on a post that the policy guards (method and path were matched by the caller).
+ * Decide on a post that one layer at least guards (method and path were matched by the caller).
+ * Under DetectionOnly the verdict says what would be done, and `would` is set in it.
  * @param c       the case
  * @param verdict filled in; its texts live in c->pool or in the policy
  */

@@ -118,11 +118,11 @@ typedef struct fg_double {
     F(names, form_fields)                                                                          \
     F(limits, limits)                                                                              \
     F(countries, countries)                                                                        \
-    F(field_rules, fields)                                                                        \
-    F(flag, deny)                                                                                 \
+    F(field_rules, fields)                                                                         \
+    F(flag, deny)                                                                                  \
     F(body_limit, body_limit)                                                                      \
     F(provider, captcha)                                                                           \
-    F(when, captcha_when)                                                                         \
+    F(when, captcha_when)                                                                          \
     F(text, captcha_site_key)                                                                      \
     F(text, captcha_secret)                                                                        \
     F(text, captcha_field)                                                                         \
@@ -134,7 +134,7 @@ typedef struct fg_double {
     F(text, captcha_endpoint)                                                                      \
     F(period, captcha_timeout)                                                                     \
     F(text, captcha_ca_file)                                                                       \
-    F(flag, captcha_send_ip)                                                                      \
+    F(flag, captcha_send_ip)                                                                       \
     F(override, override)
 
 /** `FormGuard` itself; where it stands names the counters of the default limit. */

@@ -246,7 +246,8 @@ const char *fg_parse_when(const fg_directive_t *directive, fg_policy_t *policy,
     if (error != NULL) {
         return error;
     }
-    if (strcasecmp(words->argv[0], "always") != 0 && strcasecmp(words->argv[0], "challenged") != 0) {
+    if (strcasecmp(words->argv[0], "always") != 0 &&
+        strcasecmp(words->argv[0], "challenged") != 0) {
         return fg_parse_wrong(words, words->argv[0], "is neither always nor challenged");
     }
     *when = strcasecmp(words->argv[0], "always") == 0 ? FG_WHEN_ALWAYS : FG_WHEN_CHALLENGED;

@@ -7,16 +7,29 @@
 
 #include "policy_internal.h"
 
-/* The words as one line, one space between: how a rule is told in the log. */
+/* How a rule is told in the log, within quotes: field names may hold anything. */
+static const char *harmless(char *text)
+{
+    char *p;
+
+    for (p = text; *p != '\0'; p++) {
+        if (!apr_isprint(*p) || *p == '"' || *p == '\\') {
+            *p = '_';
+        }
+    }
+    return text;
+}
+
+/* The words as one line, one space between. */
 static const char *rule_text(const fg_words_t *words)
 {
-    const char *text = words->argv[0];
+    char *text = apr_pstrdup(words->pool, words->argv[0]);
     int i;
 
     for (i = 1; i < words->argc; i++) {
         text = apr_pstrcat(words->pool, text, " ", words->argv[i], NULL);
     }
-    return apr_pstrdup(words->pool, text);
+    return harmless(text);
 }
 
 /* The rules of a kind that are there, made ready for more: shared ones are copied first. */
@@ -26,7 +39,8 @@ static const char *room_for(apr_array_header_t **sum, const apr_array_header_t *
     int have = rules != NULL ? rules->nelts : 0;
 
     if (words->site && have + more > FG_SITE_RULES_MAX) {
-        return apr_psprintf(words->temp_pool, "'%s' is one too many: %d of a kind are possible here",
+        return apr_psprintf(words->temp_pool,
+                            "'%s' is one too many: %d of a kind are possible here",
                             rule_text(words), FG_SITE_RULES_MAX);
     }
     *sum = rules != NULL ? apr_array_copy(words->pool, rules)
@@ -121,8 +135,7 @@ const char *fg_parse_country(const fg_directive_t *directive, fg_policy_t *polic
     }
     rule.action = action_by_name(words->argv[1]);
     if (rule.action == FG_ACT_UNSET) {
-        return fg_parse_wrong(words, words->argv[1],
-                              "is none of allow, refuse, challenge, log");
+        return fg_parse_wrong(words, words->argv[1], "is none of allow, refuse, challenge, log");
     }
     rule.text = rule_text(words);
     error = room_for(&sum, *rules, codes->nelts, sizeof(fg_country_rule_t), words);
@@ -175,7 +188,8 @@ static const char *parse_limit_key(fg_limit_t *limit, const char *word, const fg
         return NULL;
     }
     return fg_parse_wrong(
-        words, word, "is no key: ip, net, country, country=CC,CC, form, site, server or field:NAME");
+        words, word,
+        "is no key: ip, net, country, country=CC,CC, form, site, server or field:NAME");
 }
 
 /* What comes behind `action=`. */
@@ -384,7 +398,7 @@ const char *fg_parse_field(const fg_directive_t *directive, fg_policy_t *policy,
     }
     for (i = 0; i < names; i++) {
         rule.name = apr_pstrdup(words->pool, words->argv[i]);
-        rule.text = apr_pstrcat(words->pool, rule.name, " ", words->argv[names], NULL);
+        rule.text = harmless(apr_pstrcat(words->pool, rule.name, " ", words->argv[names], NULL));
         APR_ARRAY_PUSH(sum, fg_field_rule_t) = rule;
     }
     *rules = sum;

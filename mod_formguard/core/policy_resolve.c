@@ -55,8 +55,7 @@ static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
     }
 }
 
-void fg_policy_resolve(const fg_policy_stack_t *stack, fg_policy_layers_t *layers,
-                       apr_pool_t *pool)
+void fg_policy_resolve(const fg_policy_stack_t *stack, fg_policy_layers_t *layers, apr_pool_t *pool)
 {
     fg_policy_t *server;
     fg_policy_t *site;

@@ -18,11 +18,18 @@
     X(FG_ACCEPTED, "FG1000", 200, "accepted", "accepted")                                          \
     X(FG_NOT_SUBMISSION, "FG1001", 200, "not-submission", "no form field, handed on unjudged")     \
     X(FG_LIMIT, "FG1100", 429, "limit", "too many posts")                                          \
+    X(FG_CLOSED, "FG1101", 503, "closed", "form closed")                                           \
     X(FG_COUNTRY, "FG1200", 403, "country", "country refused")                                     \
+    X(FG_DNSBL, "FG1210", 403, "dnsbl", "address listed")                                          \
+    X(FG_DENY, "FG1220", 403, "deny", "no post belongs here")                                      \
     X(FG_MALFORMED, "FG1300", 400, "malformed", "body malformed")                                  \
     X(FG_TOO_LARGE, "FG1301", 413, "too-large", "body over FormGuardBodyLimit")                    \
     X(FG_OVER_CAPS, "FG1302", 413, "too-large", "body has too many fields or too long names")      \
     X(FG_BODY_LOST, "FG1303", 400, "malformed", "body could not be read")                          \
+    X(FG_FIELD_MISSING, "FG1310", 422, "required", "required field blank")                         \
+    X(FG_FIELD_FILLED, "FG1311", 403, "honeypot", "field filled that must be empty")               \
+    X(FG_FIELD_LINES, "FG1312", 422, "single-line", "line end in a single-line field")             \
+    X(FG_FIELD_LINKS, "FG1313", 422, "links", "too many links")                                    \
     X(FG_CAPTCHA_MISSING, "FG1400", 403, "captcha", "captcha token missing")                       \
     X(FG_CAPTCHA_SHAPE, "FG1401", 403, "captcha", "captcha token is none")                         \
     X(FG_CAPTCHA_REJECTED, "FG1402", 403, "captcha", "captcha token rejected")                     \
@@ -70,6 +77,7 @@ typedef struct fg_verdict {
     apr_uint32_t rate_count;         /**< how many it may hold */
     apr_interval_time_t period;      /**< of the rate, microseconds */
     apr_interval_time_t retry_after; /**< microseconds; 0: unknown */
+    int would;                       /**< 1: DetectionOnly, not to be carried out */
     int has_score;
     double score;
     int country_known;         /**< 1: there is a country database */

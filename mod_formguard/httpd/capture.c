@@ -257,10 +257,10 @@ void fg_capture(fg_request_t *fr, fg_captured_t *captured)
 
     captured->capture = FG_CAPTURE_WHOLE;
     captured->submission = fg_submission_create(r->pool);
-    fg_decide_wants(fr->policy, captured->submission);
+    fg_decide_wants(&fr->c, captured->submission);
     fg_submission_query(captured->submission, r->args);
     fr->body.kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    cap.limit = fg_policy_body_limit(fr->policy);
+    cap.limit = fg_decide_body_limit(&fr->c);
     if (announced_length(r) > cap.limit) {
         captured->capture = FG_CAPTURE_OVER;
         return;

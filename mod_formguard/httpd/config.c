@@ -15,12 +15,12 @@ APLOG_USE_MODULE(formguard);
 void *fg_create_dir_config(apr_pool_t *pool, char *dir)
 {
     (void)dir;
-    return apr_pcalloc(pool, sizeof(fg_policy_t));
+    return apr_pcalloc(pool, sizeof(fg_policy_stack_t));
 }
 
 void *fg_merge_dir_config(apr_pool_t *pool, void *base, void *add)
 {
-    return fg_policy_merge(base, add, pool);
+    return fg_policy_stack_merge(base, add, pool);
 }
 
 void *fg_create_server_config(apr_pool_t *pool, server_rec *s)
@@ -69,9 +69,26 @@ static const char *scope_of(cmd_parms *cmd)
     return apr_pstrcat(cmd->temp_pool, "server", sections, NULL);
 }
 
-static const char *set_policy(cmd_parms *cmd, void *policy, int argc, char *const argv[])
+/* Which of the two layers a line belongs to; NULL if the server config allows none from here. */
+static fg_policy_t *layer_of(cmd_parms *cmd, fg_policy_stack_t *stack)
+{
+    const fg_policy_stack_t *server;
+
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL) {
+        return &stack->server;
+    }
+    server = ap_get_module_config(cmd->server->lookup_defaults, &formguard_module);
+    if (fg_policy_override(&server->server) == FG_OVERRIDE_NONE) {
+        return NULL;
+    }
+    stack->has_site = 1;
+    return &stack->site;
+}
+
+static const char *set_policy(cmd_parms *cmd, void *stack, int argc, char *const argv[])
 {
     const fg_directive_t *directive = cmd->cmd->cmd_data;
+    fg_policy_t *policy = layer_of(cmd, stack);
     fg_words_t words;
     /* <Limit GET> would not limit them: they would hold for every method. */
     const char *error = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
@@ -79,7 +96,10 @@ static const char *set_policy(cmd_parms *cmd, void *policy, int argc, char *cons
     if (error != NULL) {
         return error;
     }
-    if (argc >= ARGV_MAX) {
+    if (policy == NULL) {
+        error = "not allowed here: the server config says FormGuardOverride none";
+    }
+    else if (argc >= ARGV_MAX) {
         error = "takes fewer than 64 values: write the line twice";
     }
     else if (directive->context != FG_CTX_DIR) {
@@ -92,6 +112,7 @@ static const char *set_policy(cmd_parms *cmd, void *policy, int argc, char *cons
         words.argc = argc;
         words.argv = argv;
         words.scope = scope_of(cmd);
+        words.site = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
         words.resolve = resolve_path;
         words.baton = cmd;
         words.pool = cmd->pool;
@@ -188,6 +209,20 @@ static const char *set_slots(cmd_parms *cmd, void *policy, const char *arg)
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
+static const char *set_site(cmd_parms *cmd, void *policy, const char *arg)
+{
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+
+    (void)policy;
+    if (error != NULL) {
+        return error;
+    }
+    server_conf(cmd)->site = ap_expr_parse_cmd(cmd, arg, AP_EXPR_FLAG_STRING_RESULT, &error, NULL);
+    return error == NULL ? NULL
+                         : apr_psprintf(cmd->pool, "%s: '%s' is no expression: %s", cmd->cmd->name,
+                                        arg, error);
+}
+
 /* --- the command table ------------------------------------------------------------------------ */
 
 /* Where httpd allows them; OR_AUTHCFG is `AllowOverride AuthConfig`. */
@@ -212,6 +247,8 @@ const command_rec fg_commands[] = {
                   "shm[:ENTRIES]; default: shm:262144"),
     AP_INIT_TAKE1("FormGuardCaptchaSlots", set_slots, NULL, RSRC_CONF,
                   "NUMBER of workers that may wait for a captcha service; default: a quarter"),
+    AP_INIT_TAKE1("FormGuardSite", set_site, NULL, RSRC_CONF,
+                  "EXPR that names the site a post belongs to; default: %{CONTEXT_DOCUMENT_ROOT}"),
     AP_INIT_TAKE1("FormGuardPages", set_pages, NULL, RSRC_CONF,
                   "PATH of a folder with page templates; default: the installed ones"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

@@ -123,6 +123,22 @@ const char *fg_facts_form(request_rec *r)
     return apr_pstrcat(r->pool, r->server->server_hostname, "\n", script, NULL);
 }
 
+const char *fg_facts_site(request_rec *r)
+{
+    const fg_server_conf_t *conf =
+        ap_get_module_config(r->server->module_config, &formguard_module);
+    const char *error = NULL;
+    const char *site = NULL;
+
+    if (conf->site != NULL) {
+        site = ap_expr_str_exec(r, conf->site, &error);
+    }
+    if (error != NULL || site == NULL || *site == '\0') {
+        site = ap_context_document_root(r);
+    }
+    return site;
+}
+
 void fg_facts_client(request_rec *r, fg_address_t *address)
 {
     fg_address_from_sockaddr(address, r->useragent_addr);

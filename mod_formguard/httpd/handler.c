@@ -14,6 +14,12 @@ APLOG_USE_MODULE(formguard);
 
 /* --- what a decision asks for ----------------------------------------------------------------- */
 
+static int needs_country(const fg_case_t *c)
+{
+    return fg_policy_needs_country(c->layer[0].policy) ||
+           (c->layers == 2 && fg_policy_needs_country(c->layer[1].policy));
+}
+
 static int ask_country(fg_case_t *c, fg_country_code_t code)
 {
     fg_request_t *fr = c->baton;
@@ -23,7 +29,7 @@ static int ask_country(fg_case_t *c, fg_country_code_t code)
         fg_country_lookup(countries, &c->client, c->now, code) == APR_SUCCESS) {
         return 0;
     }
-    if (countries == NULL && fg_policy_needs_country(fr->policy) && fg_say_once(FG_SAID_NO_GEO)) {
+    if (countries == NULL && needs_country(c) && fg_say_once(FG_SAID_NO_GEO)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, fr->r,
                       "FG2103: rules about countries are not applied: "
                       "there is no FormGuardGeoDatabase");
@@ -45,6 +51,11 @@ static fg_time_t ask_now(fg_case_t *c)
 static void note(fg_case_t *c, const fg_verdict_t *verdict)
 {
     fg_logline(c->baton, verdict, FG_LOG_ONLY);
+}
+
+static void closed(fg_case_t *c, const fg_verdict_t *verdict)
+{
+    fg_logline(c->baton, verdict, FG_LOG_CLOSED);
 }
 
 static void trace(fg_case_t *c, const char *text)
@@ -70,10 +81,10 @@ static const apr_array_header_t *site_names(request_rec *r)
     return names;
 }
 
-static void ask_verify(fg_case_t *c, const char *token, fg_captcha_result_t *result)
+static void ask_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
+                       fg_captcha_result_t *result)
 {
     fg_request_t *fr = c->baton;
-    const fg_policy_t *policy = fr->policy;
     const fg_runtime_t *runtime = fg_runtime();
     fg_captcha_check_t check = {.provider = fg_policy_captcha(policy)};
     fg_lease_t lease;
@@ -108,31 +119,68 @@ static void ask_verify(fg_case_t *c, const char *token, fg_captcha_result_t *res
 
 /* --- deciding --------------------------------------------------------------------------------- */
 
+/* A form whose time is over is open by itself; the first post to anything guarded says so. */
+static void say_what_opened(request_rec *r, fg_time_t now)
+{
+    fg_closures_t *closures = fg_runtime()->closures;
+    const char *label;
+
+    while ((label = fg_closures_opened(closures, now.steady, r->pool)) != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, r->server, "FG1102: form open again: %s", label);
+    }
+}
+
+static void say_bare(request_rec *r, const fg_case_t *c)
+{
+    int i;
+
+    for (i = 0; i < c->layers; i++) {
+        if (c->layer[i].active && fg_policy_is_bare(c->layer[i].policy) &&
+            fg_say_once(FG_SAID_DEFAULT_LIMIT)) {
+            ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
+                          "FG2003: FormGuard On without any rule means FormGuardLimit %s",
+                          FG_POLICY_DEFAULT_LIMIT);
+        }
+    }
+}
+
+static const char *mode_name(const fg_policy_t *policy)
+{
+    return fg_policy_mode(policy) == FG_MODE_DETECT ? "DetectionOnly" : "On";
+}
+
 static void decide(fg_request_t *fr)
 {
-    static const fg_server_ops_t quiet = {ask_country, ask_capture, ask_verify,
-                                          ask_now,     note,        NULL};
-    static const fg_server_ops_t telling = {ask_country, ask_capture, ask_verify,
-                                            ask_now,     note,        trace};
+    static const fg_server_ops_t quiet = {ask_country, ask_capture, ask_verify, ask_now,
+                                          note,        closed,      NULL};
+    static const fg_server_ops_t telling = {ask_country, ask_capture, ask_verify, ask_now,
+                                            note,        closed,      trace};
     request_rec *r = fr->r;
-    fg_case_t c = {.policy = fr->policy, .counters = fg_runtime()->counters, .baton = fr};
+    fg_case_t *c = &fr->c;
+    char form[FG_LOG_VALUE_MAX + 1];
+    char site[FG_LOG_VALUE_MAX + 1];
+    int i;
 
-    c.ops = APLOGrdebug(r) ? &telling : &quiet;
-    c.form = fg_facts_form(r);
-    c.now = fg_facts_now();
-    c.pool = r->pool;
-    fg_facts_client(r, &c.client);
-    if (APLOGrdebug(r)) {
-        trace(&c,
-              apr_psprintf(r->pool, "guarded: %s %s, %s", r->method, fr->path,
-                           fg_policy_mode(fr->policy) == FG_MODE_DETECT ? "DetectionOnly" : "On"));
+    c->counters = fg_runtime()->counters;
+    c->closures = fg_runtime()->closures;
+    c->baton = fr;
+    c->ops = APLOGrdebug(r) ? &telling : &quiet;
+    c->form = fg_facts_form(r);
+    c->label = apr_pstrcat(r->pool, "form=", fg_log_value(form, fr->path),
+                           " site=", fg_log_value(site, r->server->server_hostname), NULL);
+    c->site = fg_facts_site(r);
+    c->now = fg_facts_now();
+    c->pool = r->pool;
+    fg_facts_client(r, &c->client);
+    for (i = 0; i < c->layers && APLOGrdebug(r); i++) {
+        if (c->layer[i].active) {
+            trace(c, apr_psprintf(r->pool, "guarded: %s %s, %s%s", r->method, fr->path,
+                                  mode_name(c->layer[i].policy), i == 1 ? " by .htaccess" : ""));
+        }
     }
-    if (fg_policy_is_bare(fr->policy) && fg_say_once(FG_SAID_DEFAULT_LIMIT)) {
-        ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
-                      "FG2003: FormGuard On without any rule means FormGuardLimit %s",
-                      FG_POLICY_DEFAULT_LIMIT);
-    }
-    fg_decide(&c, &fr->verdict);
+    say_bare(r, c);
+    say_what_opened(r, c->now);
+    fg_decide(c, &fr->verdict);
     fr->judged = 1;
 }
 
@@ -144,7 +192,7 @@ static void set_environment(request_rec *r, const fg_request_t *fr)
     apr_table_t *env = r->subprocess_env;
 
     apr_table_setn(env, "FORMGUARD_VERDICT",
-                   fr->would                           ? "would-refuse"
+                   verdict->would                      ? "would-refuse"
                    : verdict->outcome == FG_OUT_ACCEPT ? "accepted"
                    : verdict->outcome == FG_OUT_PASS   ? "not-judged"
                                                        : "refused");
@@ -210,8 +258,7 @@ static int carry_out(fg_request_t *fr)
     case FG_OUT_PASS:
         break;
     case FG_OUT_REFUSE:
-        if (fg_policy_mode(fr->policy) == FG_MODE_DETECT) {
-            fr->would = 1;
+        if (verdict->would) {
             fg_logline(fr, verdict, FG_LOG_WOULD);
             break;
         }
@@ -251,7 +298,7 @@ static int later_pass(request_rec *r, fg_request_t *fr)
     }
     set_environment(r, fr);
     if (fr->verdict.outcome == FG_OUT_ANSWERED ||
-        (fr->verdict.outcome == FG_OUT_REFUSE && !fr->would)) {
+        (fr->verdict.outcome == FG_OUT_REFUSE && !fr->verdict.would)) {
         fg_replay_insert_empty(r); /* an ErrorDocument */
     }
     else {
@@ -260,10 +307,31 @@ static int later_pass(request_rec *r, fg_request_t *fr)
     return DECLINED;
 }
 
+/* Which of the policies in force guard this request. @return 0 if none does */
+static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers, fg_case_t *c)
+{
+    int guarding = 0;
+    int i;
+
+    c->layers = layers->count;
+    for (i = 0; i < layers->count; i++) {
+        const fg_policy_t *policy = layers->layer[i];
+
+        c->layer[i].policy = policy;
+        c->layer[i].active = fg_policy_mode(policy) != FG_MODE_OFF &&
+                             fg_policy_guards_method(policy, r->method) &&
+                             fg_facts_path_guarded(r, policy);
+        guarding |= c->layer[i].active;
+    }
+    return guarding;
+}
+
 int fg_handler(request_rec *r)
 {
-    const fg_policy_t *policy = ap_get_module_config(r->per_dir_config, &formguard_module);
+    const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
+    fg_policy_layers_t layers;
     fg_request_t *fr;
+    fg_case_t c;
 
     if (r->main != NULL) {
         return DECLINED;
@@ -274,13 +342,17 @@ int fg_handler(request_rec *r)
             return later_pass(r, fr);
         }
     }
-    if (fg_policy_mode(policy) == FG_MODE_OFF || !fg_policy_guards_method(policy, r->method) ||
-        !fg_facts_path_guarded(r, policy)) {
+    if (!stack->has_site && fg_policy_mode(&stack->server) == FG_MODE_OFF) {
+        return DECLINED;
+    }
+    fg_policy_resolve(stack, &layers, r->pool);
+    memset(&c, 0, sizeof(c));
+    if (!guarding_layers(r, &layers, &c)) {
         return DECLINED;
     }
     fr = apr_pcalloc(r->pool, sizeof(*fr));
     fr->r = r;
-    fr->policy = policy;
+    fr->c = c;
     fr->path = fg_facts_path(r);
     ap_set_module_config(r->request_config, &formguard_module, fr);
     decide(fr);

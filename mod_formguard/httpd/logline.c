@@ -34,12 +34,23 @@ static const char *rule_of(const fg_verdict_t *verdict, apr_pool_t *pool)
     return verdict->detail != NULL ? apr_pstrcat(pool, text, " ", verdict->detail, NULL) : text;
 }
 
+static int level_of(const fg_verdict_t *verdict, fg_log_kind_t kind)
+{
+    if (verdict->outcome == FG_OUT_ACCEPT) {
+        return APLOG_INFO;
+    }
+    if (verdict->fault || kind == FG_LOG_CLOSED) {
+        return APLOG_ERR;
+    }
+    return verdict->reason == FG_DENY ? APLOG_WARNING : APLOG_NOTICE;
+}
+
 void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind)
 {
     request_rec *r = fr->r;
     const fg_reason_row_t *reason = fg_reason(verdict->reason);
     int accepted = verdict->outcome == FG_OUT_ACCEPT;
-    int level = accepted ? APLOG_INFO : verdict->fault ? APLOG_ERR : APLOG_NOTICE;
+    int level = level_of(verdict, kind);
     char form[FG_LOG_VALUE_MAX + 1];
     char site[FG_LOG_VALUE_MAX + 1];
     const char *what;
@@ -48,10 +59,11 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
     if (!APLOG_R_IS_LEVEL(r, level)) {
         return;
     }
-    what = accepted               ? "accepted"
-           : kind == FG_LOG_WOULD ? "would refuse"
-           : kind == FG_LOG_ONLY  ? "logged only"
-                                  : "refused";
+    what = accepted                ? "accepted"
+           : kind == FG_LOG_WOULD  ? "would refuse"
+           : kind == FG_LOG_ONLY   ? "logged only"
+           : kind == FG_LOG_CLOSED ? "closes its form, refused"
+                                   : "refused";
     if (!accepted) {
         what = verdict->status >= 100
                    ? apr_psprintf(r->pool, "%s %d: %s", what, verdict->status, reason->words)

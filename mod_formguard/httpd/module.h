@@ -8,6 +8,7 @@
 
 #include "httpd.h"
 #include "http_config.h"
+#include "ap_expr.h"
 #include "http_log.h"
 #include "util_filter.h"
 
@@ -28,16 +29,17 @@ typedef struct fg_server_conf {
     apr_uint32_t counters;    /**< keys of the table */
     int slots;                /**< workers that may wait for a vendor; 0: a quarter of them */
     const char *pages;        /**< folder of page templates, or NULL */
+    ap_expr_info_t *site;     /**< what the key `site` is, of a virtual host, or NULL */
 } fg_server_conf_t;
 
 #define FG_COUNTERS_DEFAULT 262144
 
 extern const command_rec fg_commands[];
 
-/** create_dir_config: an fg_policy_t with nothing set. */
+/** create_dir_config: an fg_policy_stack_t with nothing set. */
 void *fg_create_dir_config(apr_pool_t *pool, char *dir);
 
-/** merge_dir_config: fg_policy_merge(). */
+/** merge_dir_config: fg_policy_stack_merge(). */
 void *fg_merge_dir_config(apr_pool_t *pool, void *base, void *add);
 
 /** create_server_config: an fg_server_conf_t. */
@@ -52,6 +54,7 @@ typedef enum fg_said { FG_SAID_DEFAULT_LIMIT, FG_SAID_NO_GEO, FG_SAID_NO_SECRET 
 typedef struct fg_runtime {
     fg_counters_t *counters;
     fg_slots_t *slots;
+    fg_closures_t *closures;
     fg_country_db_t *countries; /**< NULL: none configured */
     fg_http_client_t *client;   /**< of this process; NULL: it could not be made */
     const char *temp_dir;       /**< for bodies too large for memory */
@@ -82,12 +85,11 @@ typedef struct fg_captured_body {
  * redirects through r->prev. */
 typedef struct fg_request {
     request_rec *r;
-    const fg_policy_t *policy;
+    fg_case_t c; /**< the decision, while it is made */
     fg_verdict_t verdict;
     fg_captured_body_t body;
     const char *path; /**< what the client asked for, without path info */
     int judged;       /**< 0: the verdict is still being made */
-    int would;        /**< DetectionOnly: 1 if the verdict was not carried out */
 } fg_request_t;
 
 /** The content handler, first of all: judges, then declines or refuses. */
@@ -101,6 +103,9 @@ int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy);
 
 /** The path the client asked for, without path info. */
 const char *fg_facts_path(request_rec *r);
+
+/** What the key `site` counts by, in r->pool. */
+const char *fg_facts_site(request_rec *r);
 
 /** What the key `form` counts by: virtual host and script, in r->pool. */
 const char *fg_facts_form(request_rec *r);
@@ -171,7 +176,12 @@ int fg_accept_quality(apr_pool_t *pool, const char *header, const char *value);
 /* --- logline.c -------------------------------------------------------------------------------- */
 
 /** How a verdict came out, for the log. */
-typedef enum fg_log_kind { FG_LOG_DONE, FG_LOG_WOULD, FG_LOG_ONLY } fg_log_kind_t;
+typedef enum fg_log_kind {
+    FG_LOG_DONE,
+    FG_LOG_WOULD,
+    FG_LOG_ONLY,
+    FG_LOG_CLOSED /**< this post has closed its form for everybody: an error */
+} fg_log_kind_t;
 
 /** One line for a verdict: notice for a refusal, info for an accepted post. */
 void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind);

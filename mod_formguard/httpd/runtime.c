@@ -16,9 +16,10 @@
 
 APLOG_USE_MODULE(formguard);
 
-#define RETAINED_KEY "mod_formguard counters 1"
+#define RETAINED_KEY "mod_formguard counters 2"
 
-/* Kept by the parent over restarts. Holds nothing of this shared object, which may be unloaded. */
+/* Kept by the parent over restarts. Holds nothing of this shared object, which may be unloaded.
+ * The memory holds the forms that are closed, then the counters, whose secret names both. */
 typedef struct retained {
     apr_shm_t *counters;
     apr_uint32_t entries;
@@ -59,30 +60,50 @@ static void write_country_line(void *baton, fg_log_level_t level, apr_status_t r
 
 /* --- counters --------------------------------------------------------------------------------- */
 
+static apr_size_t closures_room(void)
+{
+    return APR_ALIGN(fg_closures_size(), 64);
+}
+
 static int make_counters(retained_t *kept, apr_uint32_t entries, server_rec *s)
 {
     apr_size_t size = fg_counters_size(entries);
     unsigned char secret[16];
     apr_status_t rv;
+    char *base;
 
     /* In the process' own pool, so that a restart finds it again. */
-    rv = apr_shm_create(&kept->counters, size, NULL, s->process->pool);
+    rv = apr_shm_create(&kept->counters, closures_room() + size, NULL, s->process->pool);
     if (rv == APR_SUCCESS) {
         rv = apr_generate_random_bytes(secret, sizeof(secret));
     }
     if (rv == APR_SUCCESS) {
-        rv = fg_counters_format(apr_shm_baseaddr_get(kept->counters), size, entries, secret);
+        base = apr_shm_baseaddr_get(kept->counters);
+        fg_closures_format(base, closures_room());
+        rv = fg_counters_format(base + closures_room(), size, entries, secret);
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
                      "FG2002: FormGuardCounters shm:%u: no shared memory of %" APR_SIZE_T_FMT
                      " bytes",
-                     entries, size);
+                     entries, closures_room() + size);
         kept->counters = NULL;
         return 0;
     }
     kept->entries = entries;
     return 1;
+}
+
+static apr_status_t open_counters(const retained_t *kept, apr_pool_t *pconf)
+{
+    char *base = apr_shm_baseaddr_get(kept->counters);
+
+    runtime.closures = fg_closures_attach(base, closures_room());
+    if (runtime.closures == NULL) {
+        return APR_EINVAL;
+    }
+    return fg_counters_attach(&runtime.counters, base + closures_room(),
+                              apr_shm_size_get(kept->counters) - closures_room(), pconf);
 }
 
 static int set_up_counters(const fg_server_conf_t *conf, apr_pool_t *pconf, server_rec *s)
@@ -95,8 +116,7 @@ static int set_up_counters(const fg_server_conf_t *conf, apr_pool_t *pconf, serv
         kept = ap_retained_data_create(RETAINED_KEY, sizeof(*kept));
     }
     if (kept->counters != NULL && kept->entries == entries) {
-        rv = fg_counters_attach(&runtime.counters, apr_shm_baseaddr_get(kept->counters),
-                                apr_shm_size_get(kept->counters), pconf);
+        rv = open_counters(kept, pconf);
     }
     if (rv == APR_SUCCESS) {
         return 1;
@@ -109,8 +129,7 @@ static int set_up_counters(const fg_server_conf_t *conf, apr_pool_t *pconf, serv
     if (!make_counters(kept, entries, s)) {
         return 0;
     }
-    rv = fg_counters_attach(&runtime.counters, apr_shm_baseaddr_get(kept->counters),
-                            apr_shm_size_get(kept->counters), pconf);
+    rv = open_counters(kept, pconf);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "FG2002: the counters can't be opened");
     }

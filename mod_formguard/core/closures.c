@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "closures.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#define MAGIC   APR_UINT64_C(0x6667636c6f736564)
+#define ENTRIES 1024
+#define REACH   16 /* how far from its place an entry may lie */
+
+/*
+ * An entry is taken by its key and given up by setting `until` to 0. Who takes it writes the label
+ * first, under a key of its own (BUSY), so that no reader sees half of one.
+ */
+#define BUSY APR_UINT64_C(1)
+
+typedef struct entry {
+    _Atomic apr_uint64_t key;   /* 0: free; BUSY: being written */
+    _Atomic apr_uint64_t until; /* steady microseconds */
+    char label[FG_CLOSURE_LABEL_MAX + 1];
+} entry_t;
+
+struct fg_closures {
+    apr_uint64_t magic;
+    _Atomic apr_uint64_t latest; /* no form is closed past this moment */
+    _Atomic apr_uint64_t next;   /* no form opens before this moment */
+    apr_uint64_t spare[5];
+    entry_t entry[ENTRIES];
+};
+
+_Static_assert(sizeof(entry_t) % 8 == 0, "entries stay aligned");
+
+static apr_uint64_t key_of(apr_uint64_t key)
+{
+    return key > BUSY ? key : key + 2;
+}
+
+apr_size_t fg_closures_size(void)
+{
+    return sizeof(fg_closures_t);
+}
+
+fg_closures_t *fg_closures_format(void *mem, apr_size_t size)
+{
+    fg_closures_t *closures = mem;
+
+    if (size < sizeof(*closures) || (apr_uintptr_t)mem % 8 != 0) {
+        return NULL;
+    }
+    memset(closures, 0, sizeof(*closures));
+    closures->magic = MAGIC;
+    return closures;
+}
+
+fg_closures_t *fg_closures_attach(void *mem, apr_size_t size)
+{
+    fg_closures_t *closures = mem;
+
+    if (size < sizeof(*closures) || (apr_uintptr_t)mem % 8 != 0 || closures->magic != MAGIC) {
+        return NULL;
+    }
+    return closures;
+}
+
+static void raise_to(_Atomic apr_uint64_t *word, apr_uint64_t value)
+{
+    apr_uint64_t old = atomic_load(word);
+
+    while (old < value && !atomic_compare_exchange_weak(word, &old, value)) {
+    }
+}
+
+static void lower_to(_Atomic apr_uint64_t *word, apr_uint64_t value)
+{
+    apr_uint64_t old = atomic_load(word);
+
+    while ((old == 0 || old > value) && !atomic_compare_exchange_weak(word, &old, value)) {
+    }
+}
+
+static entry_t *find(const fg_closures_t *closures, apr_uint64_t key)
+{
+    unsigned int i;
+
+    for (i = 0; i < REACH; i++) {
+        const entry_t *e = &closures->entry[(key + i) % ENTRIES];
+
+        if (atomic_load(&e->key) == key) {
+            return (entry_t *)(void *)e;
+        }
+    }
+    return NULL;
+}
+
+/* Take a free place. A process killed while it holds BUSY costs one entry of the table. */
+static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label, apr_uint64_t until)
+{
+    unsigned int i;
+
+    for (i = 0; i < REACH; i++) {
+        entry_t *e = &closures->entry[(key + i) % ENTRIES];
+        apr_uint64_t free_key = 0;
+
+        if (atomic_compare_exchange_strong(&e->key, &free_key, BUSY)) {
+            apr_cpystrn(e->label, label, sizeof(e->label));
+            atomic_store(&e->until, until);
+            atomic_store(&e->key, key);
+            if (find(closures, key) != e) { /* another has closed it at the same moment */
+                atomic_store(&e->key, 0);
+                return 0;
+            }
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int fg_closures_close(fg_closures_t *closures, apr_uint64_t hash, const char *label, apr_time_t now,
+                      apr_time_t until)
+{
+    apr_uint64_t key = key_of(hash);
+    entry_t *e = find(closures, key);
+    int first;
+
+    if (e != NULL) {
+        apr_uint64_t old = atomic_load(&e->until);
+
+        first = 0;
+        while (old < (apr_uint64_t)until && !first) {
+            first = atomic_compare_exchange_strong(&e->until, &old, (apr_uint64_t)until);
+        }
+        first = first && old <= (apr_uint64_t)now;
+    }
+    else {
+        first = insert(closures, key, label, (apr_uint64_t)until);
+    }
+    raise_to(&closures->latest, (apr_uint64_t)until);
+    lower_to(&closures->next, (apr_uint64_t)until);
+    return first;
+}
+
+apr_interval_time_t fg_closures_left(const fg_closures_t *closures, apr_uint64_t hash,
+                                     apr_time_t now)
+{
+    const entry_t *e;
+    apr_uint64_t until;
+
+    if (atomic_load_explicit(&closures->latest, memory_order_relaxed) <= (apr_uint64_t)now) {
+        return 0;
+    }
+    e = find(closures, key_of(hash));
+    until = e != NULL ? atomic_load(&e->until) : 0;
+    return until > (apr_uint64_t)now ? (apr_interval_time_t)(until - (apr_uint64_t)now) : 0;
+}
+
+const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool_t *pool)
+{
+    apr_uint64_t next = atomic_load_explicit(&closures->next, memory_order_relaxed);
+    apr_uint64_t later = 0;
+    unsigned int i;
+
+    if (next == 0 || next > (apr_uint64_t)now) {
+        return NULL;
+    }
+    for (i = 0; i < ENTRIES; i++) {
+        entry_t *e = &closures->entry[i];
+        apr_uint64_t key = atomic_load(&e->key);
+        apr_uint64_t until = atomic_load(&e->until);
+
+        if (key <= BUSY) {
+            continue;
+        }
+        if (until <= (apr_uint64_t)now) {
+            const char *label = apr_pstrdup(pool, e->label);
+
+            if (atomic_compare_exchange_strong(&e->key, &key, 0)) {
+                return label;
+            }
+        }
+        else if (later == 0 || until < later) {
+            later = until;
+        }
+    }
+    atomic_compare_exchange_strong(&closures->next, &next, later);
+    return NULL;
+}
+
+apr_array_header_t *fg_closures_list(const fg_closures_t *closures, apr_time_t now,
+                                     apr_pool_t *pool)
+{
+    apr_array_header_t *list = apr_array_make(pool, 8, sizeof(fg_closure_t));
+    unsigned int i;
+
+    for (i = 0; i < ENTRIES; i++) {
+        const entry_t *e = &closures->entry[i];
+        apr_uint64_t key = atomic_load(&e->key);
+        apr_uint64_t until = atomic_load(&e->until);
+
+        if (key > BUSY && until > (apr_uint64_t)now) {
+            fg_closure_t closure = {apr_pstrdup(pool, e->label), (apr_time_t)until};
+
+            if (atomic_load(&e->key) == key) { /* else the label may be another's */
+                APR_ARRAY_PUSH(list, fg_closure_t) = closure;
+            }
+        }
+    }
+    return list;
+}

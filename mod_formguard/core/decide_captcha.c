@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The captcha of a decision: is one due, is there a token, what does its service say. */
+#include <string.h>
+
+#include "decide_internal.h"
+
+int fg_decide_can_challenge(const fg_case_t *c, const fg_layer_t *layer)
+{
+    int i;
+
+    if (fg_policy_captcha(layer->policy) != NULL) {
+        return 1;
+    }
+    for (i = 0; i < c->layers; i++) {
+        if (c->layer[i].active && fg_policy_captcha(c->layer[i].policy) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A post is asked for one captcha, however many layers want one: that of the innermost. */
+static int is_asked_by_another(const fg_case_t *c, const fg_layer_t *layer)
+{
+    return layer == &c->layer[0] && c->layers == 2 && c->layer[1].active &&
+           fg_policy_captcha(c->layer[1].policy) != NULL;
+}
+
+static int is_due(const fg_case_t *c, const fg_layer_t *layer)
+{
+    int i;
+
+    if (!fg_policy_captcha_when_challenged(layer->policy)) {
+        return 1;
+    }
+    for (i = 0; i < c->layers; i++) {
+        if (c->layer[i].active && c->layer[i].challenged_by != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer, const char *token,
+                             fg_verdict_t *verdict)
+{
+    fg_captcha_result_t result;
+
+    memset(&result, 0, sizeof(result));
+    result.reason = FG_VERIFIER; /* an answer nobody fills in is none */
+    result.cause = FG_CAUSE_UNREACHABLE;
+    if (fg_policy_mode(layer->policy) == FG_MODE_DETECT) {
+        trace(c, "captcha: DetectionOnly, the token is not spent");
+        return GO_ON;
+    }
+    c->ops->verify(c, layer->policy, token, &result);
+    c->now = c->ops->now(c);
+    /* A score in a reply that is no good is no score, also where the post passes. */
+    verdict->has_score = result.has_score && result.reason != FG_VERIFIER;
+    verdict->score = result.score;
+    trace(c, "captcha: %s%s%s", fg_reason(result.reason)->words, result.detail != NULL ? ": " : "",
+          result.detail != NULL ? result.detail : "");
+    if (result.reason == FG_ACCEPTED) {
+        return GO_ON;
+    }
+    if (result.reason != FG_VERIFIER) {
+        return fg_decide_refuse(verdict, result.reason, result.detail);
+    }
+    verdict->fault = result.cause == FG_CAUSE_BAD_SECRET;
+    verdict->detail = apr_pstrcat(c->pool, "cause=", fg_cause_name(result.cause),
+                                  result.detail != NULL ? " " : NULL, result.detail, NULL);
+    if (fg_policy_on_error(layer->policy, result.cause) == FG_ACT_ALLOW) {
+        fg_verdict_t note = *verdict;
+
+        note.rule = "FormGuardCaptchaOnError allow";
+        fg_decide_refuse(&note, FG_VERIFIER, NULL);
+        c->ops->note(c, &note);
+        verdict->fault = 0;
+        verdict->detail = NULL;
+        return GO_ON;
+    }
+    return fg_decide_refuse(verdict, FG_VERIFIER, NULL);
+}
+
+fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission_t *submission,
+                            fg_verdict_t *verdict)
+{
+    const fg_captcha_provider_t *provider = fg_policy_captcha(layer->policy);
+    const char *token;
+    apr_size_t len;
+    apr_size_t total;
+    fg_step_t step;
+
+    if (provider == NULL || is_asked_by_another(c, layer)) {
+        return GO_ON;
+    }
+    if (!is_due(c, layer)) {
+        trace(c, "captcha: not due");
+        return GO_ON;
+    }
+    verdict->rule = provider->name;
+    token = fg_submission_value(submission, fg_policy_captcha_field(layer->policy), &len, &total);
+    if (token == NULL || total == 0) {
+        return fg_decide_refuse(verdict, FG_CAPTCHA_MISSING, NULL);
+    }
+    if (total != len || !fg_captcha_well_formed(provider, token, len)) {
+        return fg_decide_refuse(verdict, FG_CAPTCHA_SHAPE,
+                                apr_psprintf(c->pool, "bytes=%" APR_SIZE_T_FMT, total));
+    }
+    step = judge_token(c, layer, token, verdict);
+    if (step == GO_ON) {
+        verdict->rule = NULL;
+    }
+    return step;
+}
