@@ -260,29 +260,68 @@ static int later_pass(request_rec *r, fg_request_t *fr)
     return DECLINED;
 }
 
+/* mod_rewrite in a directory: all that runs in this pass is its internal redirect. */
+static int redirects(const request_rec *r)
+{
+    return r->handler != NULL && strcmp(r->handler, "redirect-handler") == 0 &&
+           r->filename != NULL && strncmp(r->filename, "redirect:", 9) == 0;
+}
+
+/* What holds for a URL that was rewritten: the rules of where it leads are added to its own. They
+ * can't lift what the URL itself is under. */
+static const fg_policy_t *add_policy(const fg_policy_t *asked, const fg_policy_t *here,
+                                     apr_pool_t *pool)
+{
+    fg_policy_t *sum = fg_policy_merge(asked, here, pool);
+
+    if (fg_policy_mode(asked) == FG_MODE_ON) {
+        sum->mode = asked->mode;
+    }
+    if (fg_policy_captcha(here) == NULL) {
+        sum->captcha = asked->captcha;
+    }
+    return sum;
+}
+
+static int is_guarded(request_rec *r, const fg_policy_t *policy)
+{
+    return fg_policy_mode(policy) != FG_MODE_OFF && fg_policy_guards_method(policy, r->method) &&
+           fg_facts_path_guarded(r, policy);
+}
+
 int fg_handler(request_rec *r)
 {
     const fg_policy_t *policy = ap_get_module_config(r->per_dir_config, &formguard_module);
+    fg_request_t *earlier;
     fg_request_t *fr;
+    int guarded;
 
     if (r->main != NULL) {
         return DECLINED;
     }
-    if (r->prev != NULL) {
-        fr = judged_before(r->prev);
-        if (fr != NULL) {
-            return later_pass(r, fr);
-        }
+    earlier = judged_before(r->prev);
+    if (earlier != NULL && !earlier->deferred) {
+        return later_pass(r, earlier);
     }
-    if (fg_policy_mode(policy) == FG_MODE_OFF || !fg_policy_guards_method(policy, r->method) ||
-        !fg_facts_path_guarded(r, policy)) {
+    if (earlier != NULL && r->prev->status != HTTP_OK) {
+        return DECLINED; /* an ErrorDocument in place of what it was rewritten to */
+    }
+    guarded = is_guarded(r, policy);
+    if (earlier == NULL && !guarded) {
         return DECLINED;
     }
     fr = apr_pcalloc(r->pool, sizeof(*fr));
     fr->r = r;
-    fr->policy = policy;
+    fr->policy = earlier == NULL ? policy
+                 : guarded       ? add_policy(earlier->policy, policy, r->pool)
+                                 : earlier->policy;
     fr->path = fg_facts_path(r);
     ap_set_module_config(r->request_config, &formguard_module, fr);
+    if (redirects(r)) {
+        /* Judged where it leads: rules may stand there that are not seen from here. */
+        fr->deferred = 1;
+        return DECLINED;
+    }
     decide(fr);
     return carry_out(fr);
 }

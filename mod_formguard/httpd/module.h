@@ -86,6 +86,7 @@ typedef struct fg_request {
     fg_verdict_t verdict;
     fg_captured_body_t body;
     const char *path; /**< what the client asked for, without path info */
+    int deferred;     /**< 1: rewritten, a later pass is to be judged by this policy, too */
     int judged;       /**< 0: the verdict is still being made */
     int would;        /**< DetectionOnly: 1 if the verdict was not carried out */
 } fg_request_t;
