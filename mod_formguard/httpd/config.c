@@ -144,6 +144,7 @@ static const char *set_geo_database(cmd_parms *cmd, void *policy, const char *ar
 static const char *set_pages(cmd_parms *cmd, void *policy, const char *arg)
 {
     const char *path = ap_server_root_relative(cmd->pool, arg);
+    const char *error;
     apr_finfo_t info;
 
     (void)policy;
@@ -154,6 +155,11 @@ static const char *set_pages(cmd_parms *cmd, void *policy, const char *arg)
     if (apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool) != APR_SUCCESS ||
         info.filetype != APR_DIR) {
         return apr_psprintf(cmd->pool, "%s: '%s' is no folder", cmd->cmd->name, path);
+    }
+    /* Here too, so that `httpd -t` finds a mistake that would end the server at its restart. */
+    error = fg_pages_load(path, cmd->pool);
+    if (error != NULL) {
+        return apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error);
     }
     server_conf(cmd)->pages = path;
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);

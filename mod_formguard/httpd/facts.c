@@ -103,21 +103,13 @@ const char *fg_facts_path(request_rec *r)
 
 const char *fg_facts_form(request_rec *r)
 {
-    static const char redirect[] =
-        "redirect:"; /* mod_rewrite in a directory, before it redirects */
     const char *script = r->filename;
-    const char *path = without_path_info(r, r->uri);
     apr_size_t info;
-    int redirected = script != NULL && strncmp(script, redirect, sizeof(redirect) - 1) == 0;
 
-    if (script == NULL || redirected || r->finfo.filetype != APR_REG) {
-        if (redirected) {
-            path = script + sizeof(redirect) - 1;
-            path = apr_pstrmemdup(r->pool, path, strcspn(path, "?"));
-        }
-        script = file_of(r, path, &info);
+    if (script == NULL || r->finfo.filetype != APR_REG) {
+        script = file_of(r, r->uri, &info); /* proxied, or a URL without a file */
         if (script == NULL) {
-            script = path; /* proxied, or made by a handler */
+            script = without_path_info(r, r->uri);
         }
     }
     return apr_pstrcat(r->pool, r->server->server_hostname, "\n", script, NULL);

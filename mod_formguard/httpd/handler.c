@@ -307,8 +307,38 @@ static int later_pass(request_rec *r, fg_request_t *fr)
     return DECLINED;
 }
 
+/* mod_rewrite in a directory: all that runs in this pass is its internal redirect. */
+static int redirects(const request_rec *r)
+{
+    return r->handler != NULL && strcmp(r->handler, "redirect-handler") == 0 &&
+           r->filename != NULL && strncmp(r->filename, "redirect:", 9) == 0;
+}
+
+static void keep_guard(const fg_policy_t *asked, fg_policy_t *sum)
+{
+    if (fg_policy_mode(asked) == FG_MODE_ON) {
+        sum->mode = asked->mode;
+    }
+    if (fg_policy_captcha(sum) == NULL) {
+        sum->captcha = asked->captcha;
+    }
+}
+
+/* What holds for a URL that was rewritten: the rules of where it leads are added to its own. They
+ * can't lift what the URL itself is under. */
+static const fg_policy_stack_t *add_stack(const fg_policy_stack_t *asked,
+                                          const fg_policy_stack_t *here, apr_pool_t *pool)
+{
+    fg_policy_stack_t *sum = fg_policy_stack_merge(asked, here, pool);
+
+    keep_guard(&asked->server, &sum->server);
+    keep_guard(&asked->site, &sum->site);
+    return sum;
+}
+
 /* Which of the policies in force guard this request. @return 0 if none does */
-static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers, fg_case_t *c)
+static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers,
+                           const fg_request_t *earlier, fg_case_t *c)
 {
     int guarding = 0;
     int i;
@@ -318,9 +348,10 @@ static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers, fg_
         const fg_policy_t *policy = layers->layer[i];
 
         c->layer[i].policy = policy;
-        c->layer[i].active = fg_policy_mode(policy) != FG_MODE_OFF &&
-                             fg_policy_guards_method(policy, r->method) &&
-                             fg_facts_path_guarded(r, policy);
+        c->layer[i].active =
+            fg_policy_mode(policy) != FG_MODE_OFF &&
+            ((earlier != NULL && i < earlier->c.layers && earlier->c.layer[i].active) ||
+             (fg_policy_guards_method(policy, r->method) && fg_facts_path_guarded(r, policy)));
         guarding |= c->layer[i].active;
     }
     return guarding;
@@ -330,31 +361,42 @@ int fg_handler(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
     fg_policy_layers_t layers;
+    fg_request_t *earlier;
     fg_request_t *fr;
     fg_case_t c;
 
     if (r->main != NULL) {
         return DECLINED;
     }
-    if (r->prev != NULL) {
-        fr = judged_before(r->prev);
-        if (fr != NULL) {
-            return later_pass(r, fr);
+    earlier = judged_before(r->prev);
+    if (earlier != NULL && !earlier->deferred) {
+        return later_pass(r, earlier);
+    }
+    if (earlier != NULL) {
+        if (r->prev->status != HTTP_OK) {
+            return DECLINED; /* an ErrorDocument in place of what it was rewritten to */
         }
+        stack = add_stack(earlier->stack, stack, r->pool);
     }
     if (!stack->has_site && fg_policy_mode(&stack->server) == FG_MODE_OFF) {
         return DECLINED;
     }
     fg_policy_resolve(stack, &layers, r->pool);
     memset(&c, 0, sizeof(c));
-    if (!guarding_layers(r, &layers, &c)) {
+    if (!guarding_layers(r, &layers, earlier, &c)) {
         return DECLINED;
     }
     fr = apr_pcalloc(r->pool, sizeof(*fr));
     fr->r = r;
+    fr->stack = stack;
     fr->c = c;
     fr->path = fg_facts_path(r);
     ap_set_module_config(r->request_config, &formguard_module, fr);
+    if (redirects(r)) {
+        /* Judged where it leads: rules may stand there that are not seen from here. */
+        fr->deferred = 1;
+        return DECLINED;
+    }
     decide(fr);
     return carry_out(fr);
 }

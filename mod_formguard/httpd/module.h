@@ -85,10 +85,12 @@ typedef struct fg_captured_body {
  * redirects through r->prev. */
 typedef struct fg_request {
     request_rec *r;
+    const fg_policy_stack_t *stack;
     fg_case_t c; /**< the decision, while it is made */
     fg_verdict_t verdict;
     fg_captured_body_t body;
     const char *path; /**< what the client asked for, without path info */
+    int deferred;     /**< 1: rewritten, a later pass is to be judged by this policy, too */
     int judged;       /**< 0: the verdict is still being made */
 } fg_request_t;
 

@@ -183,6 +183,8 @@ my @WAYS = (
             { json => { %VISITOR, $FIELD => 'ok' }, path => 'echo.php', status => 200, test => asked(1) },
             { json => { %VISITOR, $FIELD => 'dup' }, path => 'echo.php', status => 403, test => asked(1), log => [qr/ FG1403: /] },
             { json => { %VISITOR, $FIELD => ['ok'] }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
+            { body_bytes => qq({"$FIELD":"dup","$FIELD":"ok"}), type => 'application/json', path => 'echo.php', status => 200, test => asked(1, sub { is $_[0]{token}, 'ok' }),
+                log => [$OK] },
             { json => { %VISITOR, inner => { $FIELD => 'ok' } }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
         ],
         log => [$OK],

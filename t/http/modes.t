@@ -160,6 +160,42 @@ my @PATHS = (
     paths('the index of a folder', '@CASE@/a/form.cgi', [qw(a/)], [qw(a/b/)], config => "DirectoryIndex form.cgi\n"),
 );
 
+# --- a rewritten URL is under its own rules and those of where it leads ---------------------------
+
+my $PRETTY = "RewriteEngine On\nRewriteRule ^pretty\$ sub/form.cgi\nRewriteRule ^first\$ second\nRewriteRule ^second\$ sub/form.cgi\nRewriteRule ^gone\$ none.cgi\n";
+my $FULL = qr/ FG1100: refused 429: /;
+
+sub rewritten
+{
+    my ($name, $config, $sub, $requests, @log) = @_;
+    return {
+        name => "rewritten: $name", config => "$config# \@CASE\@\n", htaccess => $PRETTY, requests => $requests, log => \@log,
+        files => { %FILES, 'sub/form.cgi' => $SCRIPT, 'sub/.htaccess' => $sub },
+    };
+}
+
+sub post { my ($path, $status) = @_; return { form => 'a=1', path => $path, status => $status } }
+
+my @REWRITTEN = (
+    rewritten('a captcha beside the script', "FormGuard On\nFormGuardLimit ip 100/1h\n", $RULES,
+        [post('sub/form.cgi', 403), post('pretty', 403), post('first', 403), post('second', 403)], $MISSING => 4),
+    rewritten('a captcha in <Files> of the script', "FormGuard On\nFormGuardLimit ip 100/1h\n", "<Files form.cgi>\n$RULES</Files>\n",
+        [post('sub/form.cgi', 403), post('pretty', 403)], $MISSING => 2),
+    rewritten('a captcha on the URL', "FormGuard On\nFormGuardLimit ip 100/1h\n<Location \@CASE\@/pretty>\n$RULES</Location>\n", "FormGuardCaptcha off\n",
+        [post('sub/form.cgi', 200), post('pretty', 403), post('first', 200)], $MISSING, $OK => 2),
+    rewritten('Off beside the script, On for the URL', "<Location \@CASE\@/pretty>\n$REFUSE</Location>\n", "FormGuard Off\n",
+        [post('sub/form.cgi', 200), post('pretty', 403)], $MISSING),
+    rewritten('DetectionOnly beside the script, On for the URL', "<Location \@CASE\@/pretty>\nFormGuard On\n</Location>\n", "FormGuard DetectionOnly\n$RULES",
+        [post('sub/form.cgi', 200), post('pretty', 403)], $MISSING, qr/ FG1400: would refuse 403: /),
+    rewritten('limits of both, the same one once', "FormGuard On\nFormGuardLimit ip 4/1h\n<Location \@CASE\@/pretty>\nFormGuardLimit ip 2/1h\n</Location>\n", "FormGuardLimit ip 3/1h\n",
+        [post('pretty', 200), post('pretty', 200), post('pretty', 429), post('sub/form.cgi', 200), post('sub/form.cgi', 429)],
+        $OK => 3, qr{ FG1100: .* rule="ip 2/1h" }, 1, qr{ FG1100: .* rule="ip 3/1h" }),
+    rewritten('to nothing, with an ErrorDocument that is a script', "FormGuard On\nFormGuardLimit ip 1/1h\nFormGuardMethods GET POST\nErrorDocument 404 \@CASE\@/form.cgi\n", '',
+        [post('gone', 404), post('gone', 429), { method => 'GET', path => 'pretty', status => 429 }], $OK, $FULL => 2, qr/ AH\d+: .*script not found or unable to stat/),
+    rewritten('to what is denied', "FormGuard On\nFormGuardLimit ip 1/1h\nFormGuardMethods GET POST\nErrorDocument 403 \@CASE\@/form.cgi\n", "Require all denied\n",
+        [post('pretty', 403), post('pretty', 403), post('form.cgi', 200), post('form.cgi', 429)], $OK, $FULL, qr/ AH01630: client denied/, 2),
+);
+
 # --- contexts ----------------------------------------------------------------------------------
 
 sub context
@@ -241,7 +277,7 @@ my @DEBUG = (
     },
 );
 
-FormGuard::Case::run({ mpm => 'event', path => 'form.cgi', files => \%FILES }, @SUBMISSIONS, @PATHS, @CONTEXTS, @DEBUG);
+FormGuard::Case::run({ mpm => 'event', path => 'form.cgi', files => \%FILES }, @SUBMISSIONS, @PATHS, @REWRITTEN, @CONTEXTS, @DEBUG);
 
 # --- php-fpm by ProxyPassMatch: httpd itself never sees the script ------------------------------
 

@@ -243,15 +243,18 @@ pages('file', 'refusal.html' => 'x');
 for (
     ['a folder that is not there', "$dir/none", qr{FormGuardPages: '\Q$dir\E/none' is no folder}],
     ['a file', "$dir/file/refusal.html", qr{FormGuardPages: '\Q$dir\E/file/refusal\.html' is no folder}],
-    ['a line that is no text', "$dir/texts", qr{FG2004: FormGuardPages: 'texts\.ja' holds a line that is not KEY: TEXT: 'no colon here'}],
-    ['a folder where a file belongs', "$dir/folder", qr{FG2004: FormGuardPages: '\Q$dir\E/folder/refusal\.html' is no plain file}],
-    ['a huge file', "$dir/huge", qr{FG2004: FormGuardPages: '\Q$dir\E/huge/texts\.en' is no plain file of at most 256 KiB}],
+    ['a line that is no text', "$dir/texts", qr{FormGuardPages: 'texts\.ja' holds a line that is not KEY: TEXT: 'no colon here'}],
+    ['a folder where a file belongs', "$dir/folder", qr{FormGuardPages: '\Q$dir\E/folder/refusal\.html' is no plain file}],
+    ['a huge file', "$dir/huge", qr{FormGuardPages: '\Q$dir\E/huge/texts\.en' is no plain file of at most 256 KiB}],
 ) {
     my ($what, $path, $says) = @$_;
     my $httpd = FormGuard::Httpd->new(mpm => 'event', global => "FormGuardPages $path", start => 0);
     my $started = eval { $httpd->start; 1 };
     ok !$started, "$what: no start";
     like $@, $says, "$what: says so";
+    my ($ok, $said) = $httpd->configtest;
+    ok !$ok, "$what: httpd -t finds it";
+    like $said, $says, "$what: httpd -t says so";
     $httpd->stop;
 }
 

@@ -167,14 +167,15 @@ sub slow_faults
     my @posts = map { my $row = $_; map { [$_, $row] } '', '/allow-timeout', '/but-timeout' } @rows;
     my @answers = FormGuard::Client::parallel(scalar @posts, sub {
         my ($folder, $row) = @{$posts[$_[0]]};
+        my $start = time;    # before it is sent: a busy machine may hold this process after
         my $r = post($httpd, $folder, $form, @$row[1, 2]);
-        return [$r->status, $r->seconds];
+        return [$r->status, time - $start];
     });
     for my $i (0 .. $#posts) {
         my ($folder, $row) = @{$posts[$i]};
         my ($status, $seconds) = @{$answers[$i]};
         is $status, $folder =~ /allow/ ? 200 : 503, "$row->[0] $folder: answer";
-        cmp_ok $seconds, '>=', $SHORT - 0.05, "$row->[0] $folder: the vendor had its time";
+        cmp_ok $seconds, '>=', $SHORT - 0.01, "$row->[0] $folder: the vendor had its time";
         cmp_ok $seconds, '<', $SHORT + $SLACK, "$row->[0] $folder: and no more";
     }
     is $mail->count - $mails, 2 * @rows, 'mails where a timeout is allowed' if $form eq 'contact.php';
@@ -257,8 +258,9 @@ sub send_posts
     my $c = $httpd->client;
     my @open = map { $c->connect } 1 .. $n;
     my $bytes = $c->bytes('POST', '/run.cgi', form => form($token));
+    my $start = time;
     $_->send($bytes) for @open;
-    return { start => time, open => { map { fileno($_->socket) => $_ } @open }, select => IO::Select->new(map { $_->socket } @open) };
+    return { start => $start, open => { map { fileno($_->socket) => $_ } @open }, select => IO::Select->new(map { $_->socket } @open) };
 }
 
 sub answers
@@ -307,7 +309,7 @@ for my $mpm (qw(prefork worker event)) {
         my @two = answers($posts, 2, $timeout + $SLACK);
         is $vendor->count - $asked, 2, 'the vendor was asked for two';
         is_deeply [map { $_->[0] } @two], [503, 503], 'which are refused when its time is over';
-        cmp_ok $two[0][1], '>=', $timeout - 0.05, 'not before';
+        cmp_ok $two[0][1], '>=', $timeout - 0.01, 'not before';
         $httpd->log_ok('error_log', $BUSY => 6, refused_line('timeout', qr/\S.*/) => 2);
 
         # Both slots came back, and there are still two of them.
