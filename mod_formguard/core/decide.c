@@ -106,14 +106,16 @@ static fg_step_t check_attempts(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *v
 
 /* --- body ------------------------------------------------------------------------------------- */
 
-static void want_all(const fg_policy_t *policy, fg_submission_t *submission)
+static void want_all(const fg_policy_t *policy, fg_submission_t *submission, apr_pool_t *pool)
 {
     const apr_array_header_t *names = policy->form_fields;
     const char *field = fg_policy_captcha_field(policy);
     int i;
 
     for (i = 0; names != NULL && i < names->nelts; i++) {
-        fg_submission_want(submission, APR_ARRAY_IDX(names, i, const char *));
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+
+        fg_submission_want(submission, apr_pstrmemdup(pool, name, strcspn(name, "=")));
     }
     for (i = 0; policy->fields != NULL && i < policy->fields->nelts; i++) {
         fg_submission_watch(submission, APR_ARRAY_IDX(policy->fields, i, fg_field_rule_t).name);
@@ -136,7 +138,7 @@ void fg_decide_wants(const fg_case_t *c, fg_submission_t *submission)
 
     for (i = 0; i < c->layers; i++) {
         if (c->layer[i].active) {
-            want_all(c->layer[i].policy, submission);
+            want_all(c->layer[i].policy, submission, c->pool);
         }
     }
 }
@@ -186,7 +188,23 @@ static fg_step_t check_body(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdi
     return fg_decide_refuse(verdict, FG_INTERNAL, captured->detail);
 }
 
-static int is_submission(const fg_policy_t *policy, const fg_submission_t *submission)
+/* `NAME`, or `NAME=VALUE`, which a field in the query meets by its name alone: its value was not
+ * kept, and to judge one post too many is the safe side. */
+static int has_field(const char *wanted, const fg_submission_t *submission, apr_pool_t *pool)
+{
+    const char *equals = strchr(wanted, '=');
+    const char *name;
+    const char *value;
+
+    if (equals == NULL) {
+        return fg_submission_has(submission, wanted);
+    }
+    name = apr_pstrmemdup(pool, wanted, (apr_size_t)(equals - wanted));
+    value = fg_submission_value(submission, name, NULL, NULL);
+    return value != NULL ? strcmp(value, equals + 1) == 0 : fg_submission_has(submission, name);
+}
+
+static int is_submission(const fg_case_t *c, const fg_policy_t *policy)
 {
     int i;
 
@@ -194,7 +212,8 @@ static int is_submission(const fg_policy_t *policy, const fg_submission_t *submi
         return 1;
     }
     for (i = 0; i < policy->form_fields->nelts; i++) {
-        if (fg_submission_has(submission, APR_ARRAY_IDX(policy->form_fields, i, const char *))) {
+        if (has_field(APR_ARRAY_IDX(policy->form_fields, i, const char *), c->captured.submission,
+                      c->pool)) {
             return 1;
         }
     }
@@ -205,8 +224,7 @@ static int is_submission(const fg_policy_t *policy, const fg_submission_t *submi
 static fg_step_t check_submission(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict)
 {
     (void)verdict;
-    if (c->captured.capture == FG_CAPTURE_WHOLE &&
-        !is_submission(layer->policy, c->captured.submission)) {
+    if (c->captured.capture == FG_CAPTURE_WHOLE && !is_submission(c, layer->policy)) {
         trace(c, "no form field: not judged");
         fg_decide_refund(c, layer);
         layer->active = 0;

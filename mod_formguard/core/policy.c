@@ -48,6 +48,7 @@ apr_uint64_t fg_rule_id(const char *scope, const char *text)
 
 MERGE_IF(mode, add->mode != FG_MODE_UNSET)
 MERGE_IF(flag, *add != FG_MODE_UNSET)
+MERGE_IF(preset, *add != NULL)
 MERGE_IF(when, *add != FG_WHEN_UNSET)
 MERGE_IF(override, *add != FG_OVERRIDE_UNSET)
 MERGE_IF(names, *add != NULL)

@@ -85,6 +85,22 @@ typedef enum fg_override {
     FG_OVERRIDE_ALL      /**< everything, as a line of the server config */
 } fg_override_t;
 
+/** How a refusal is put for a script that waits for it. */
+typedef enum fg_reply {
+    FG_REPLY_PROBLEM,       /**< problem+json (RFC 9457) */
+    FG_REPLY_CONTACT_FORM_7 /**< 200 and the JSON its script shows */
+} fg_reply_t;
+
+/** What is known of a form software: the lines FormGuardPreset stands for, and its reply. */
+typedef struct fg_preset {
+    const char *name;
+    const char *lines; /**< directives, one a line */
+    fg_reply_t reply;
+} fg_preset_t;
+
+/** All presets; `name` is NULL in the last row. */
+extern const fg_preset_t fg_presets[];
+
 /** Where the provider is `off`: a set value that says no captcha is asked for. */
 extern const fg_captcha_provider_t fg_captcha_off;
 
@@ -112,6 +128,7 @@ typedef struct fg_double {
  * Every field of a policy: kind (see policy.c: how it merges) and name.
  */
 #define FG_POLICY_FIELDS(F)                                                                        \
+    F(preset, preset)                                                                              \
     F(mode, mode)                                                                                  \
     F(names, methods)                                                                              \
     F(names, paths)                                                                                \
@@ -148,6 +165,7 @@ typedef const apr_array_header_t *fg_policy_names_t;
 typedef const apr_array_header_t *fg_policy_limits_t;
 typedef const apr_array_header_t *fg_policy_countries_t;
 typedef const apr_array_header_t *fg_policy_field_rules_t;
+typedef const struct fg_preset *fg_policy_preset_t;
 typedef fg_captcha_when_t fg_policy_when_t;
 typedef fg_override_t fg_policy_override_t;
 typedef fg_body_limit_t fg_policy_body_limit_t;

@@ -12,6 +12,8 @@
 #define FG_POLICY_DIRECTIVES(X)                                                                   \
     X("FormGuard", DIR, mode, mode,                                                               \
       "On|Off|DetectionOnly", "Off")                                                              \
+    X("FormGuardPreset", DIR, preset, preset,                                                     \
+      "contact-form-7|mw-wp-form|wpforms|elementor|ninja-forms|php-mailer", "none")                    \
     X("FormGuardMethods", DIR, methods, methods,                                                  \
       "METHOD [METHOD...]", "POST")                                                               \
     X("FormGuardPath", DIR, paths, paths,                                                         \

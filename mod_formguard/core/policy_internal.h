@@ -56,6 +56,7 @@ FG_PARSER(fg_parse_body_limit);
 FG_PARSER(fg_parse_limit);
 FG_PARSER(fg_parse_country);
 FG_PARSER(fg_parse_field);
+FG_PARSER(fg_parse_preset);
 FG_PARSER(fg_parse_when);
 FG_PARSER(fg_parse_override);
 FG_PARSER(fg_parse_captcha);

@@ -149,6 +149,28 @@ static const char *mode_name(const fg_policy_t *policy)
     return fg_policy_mode(policy) == FG_MODE_DETECT ? "DetectionOnly" : "On";
 }
 
+/* What a preset stands for, for whoever looks at the decision. */
+static void say_presets(fg_case_t *c)
+{
+    int i;
+
+    for (i = 0; i < c->layers && c->ops->trace != NULL; i++) {
+        const fg_preset_t *preset = c->layer[i].policy->preset;
+
+        if (c->layer[i].active && preset != NULL) {
+            char *rest = apr_pstrdup(c->pool, preset->lines);
+            char *last;
+            char *line;
+
+            for (line = apr_strtok(rest, "\n", &last); line != NULL;
+                 line = apr_strtok(NULL, "\n", &last)) {
+                trace(c, apr_pstrcat(c->pool, "FormGuardPreset ", preset->name,
+                                     " stands for: ", line, NULL));
+            }
+        }
+    }
+}
+
 static void decide(fg_request_t *fr)
 {
     static const fg_server_ops_t quiet = {ask_country, ask_capture, ask_verify, ask_now,
@@ -178,6 +200,7 @@ static void decide(fg_request_t *fr)
                                   mode_name(c->layer[i].policy), i == 1 ? " by .htaccess" : ""));
         }
     }
+    say_presets(c);
     say_bare(r, c);
     say_what_opened(r, c->now);
     fg_decide(c, &fr->verdict);

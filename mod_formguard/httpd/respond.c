@@ -2,6 +2,7 @@
 /* What the client gets when its post is refused. */
 #include <string.h>
 
+#include "apr_lib.h"
 #include "apr_strings.h"
 
 #include "http_core.h"
@@ -111,6 +112,44 @@ static const char *problem(fg_request_t *fr, int language, const char *key)
                         json_string(pool, text), json_string(pool, key), retry);
 }
 
+/* The reply a preset of an active policy asks for. */
+static fg_reply_t reply_shape(const fg_case_t *c)
+{
+    int i;
+
+    for (i = c->layers - 1; i >= 0; i--) {
+        if (c->layer[i].policy->preset != NULL) {
+            return c->layer[i].policy->preset->reply;
+        }
+    }
+    return FG_REPLY_PROBLEM;
+}
+
+/* Contact Form 7 posts to .../contact-forms/ID/feedback. */
+static int contact_form_id(const char *path)
+{
+    const char *at = strstr(path, "/contact-forms/");
+    int id = 0;
+
+    for (at = at != NULL ? at + 15 : ""; apr_isdigit(*at) && id < 100000000; at++) {
+        id = id * 10 + (*at - '0');
+    }
+    return id;
+}
+
+/* What Contact Form 7's script shows in its own place; with anything else its spinner would turn
+ * for ever (its REST API, "feedback"). */
+static const char *contact_form_7(fg_request_t *fr, int language, const char *key)
+{
+    apr_pool_t *pool = fr->r->pool;
+    const char *text = fg_pages_text(language, apr_pstrcat(pool, key, ".text", NULL));
+
+    return apr_psprintf(pool,
+                        "{\"contact_form_id\":%d,\"status\":\"spam\",\"message\":%s,"
+                        "\"into\":\"\",\"invalid_fields\":[],\"posted_data_hash\":\"\"}\n",
+                        contact_form_id(fr->path), json_string(pool, text));
+}
+
 int fg_respond(fg_request_t *fr)
 {
     request_rec *r = fr->r;
@@ -127,7 +166,12 @@ int fg_respond(fg_request_t *fr)
     r->status = verdict->status;
     apr_table_setn(r->err_headers_out, "Vary", "Accept, Accept-Language");
     apr_table_setn(r->err_headers_out, "Content-Language", fg_pages_tag(language));
-    if (wants_json(r)) {
+    if (wants_json(r) && reply_shape(&fr->c) == FG_REPLY_CONTACT_FORM_7) {
+        r->status = HTTP_OK;
+        ap_set_content_type(r, "application/json");
+        text = contact_form_7(fr, language, key);
+    }
+    else if (wants_json(r)) {
         ap_set_content_type(r, JSON_TYPE);
         text = problem(fr, language, key);
     }
