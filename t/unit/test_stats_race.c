@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes and threads that count posts of many labels, most of which drive each other out of the
+ * table, while a reader looks and children are killed anywhere.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "race.h"
+#include "stats.c"
+#include "race_end.h"
+
+enum { HEAVY = 20, POSTS = 12000, KILLS = 120 };
+
+typedef struct shared {
+    atomic_ulong tried, heavy[HEAVY];
+    atomic_int stop;
+} shared_t;
+
+static apr_pool_t *pool;
+static shared_t *shared;
+static memory_t *memory;
+static fg_stats_t *stats;
+
+static int set_up(void **state)
+{
+    (void)state;
+    race_set_seed();
+    memory = map_shared(fg_stats_size());
+    shared = map_shared(sizeof(*shared));
+    return !memory || !shared || apr_initialize() != APR_SUCCESS ||
+           apr_pool_create(&pool, NULL) != APR_SUCCESS;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    apr_pool_destroy(pool);
+    apr_terminate();
+    munmap(memory, fg_stats_size());
+    munmap(shared, sizeof(*shared));
+    return 0;
+}
+
+static int fresh(void **state)
+{
+    static const unsigned char secret[16] = "fifteen letters";
+
+    (void)state;
+    memset(shared, 0, sizeof(*shared));
+    return fg_stats_format(memory, fg_stats_size(), secret, 0) != APR_SUCCESS ||
+           fg_stats_attach(&stats, memory, fg_stats_size(), pool) != APR_SUCCESS;
+}
+
+/* The whole label follows from its number: of two that are mixed up, none does. */
+static apr_size_t make_label(char out[FG_STATS_LABEL_MAX], unsigned int n)
+{
+    apr_size_t len = (apr_size_t)snprintf(out, FG_STATS_LABEL_MAX, "%u ", n);
+    apr_size_t whole = 20 + n * 37 % (FG_STATS_LABEL_MAX - 20);
+
+    for (; len < whole; len++) {
+        out[len] = (char)('a' + (n + len * (1 + n % 7)) % 26);
+    }
+    return whole;
+}
+
+static void post_one(apr_uint64_t *random)
+{
+    char label[FG_STATS_LABEL_MAX];
+    unsigned int n = (unsigned int)draw(random, HEAVY);
+    int heavy = draw(random, 4) == 0;
+
+    if (!heavy) {
+        n = HEAVY + (unsigned int)draw(random, 3000);
+    }
+    atomic_fetch_add(&shared->tried, 1);
+    if (heavy) {
+        atomic_fetch_add(&shared->heavy[n], 1);
+    }
+    fg_stats_post(stats, FG_STATS_FORMS, label, make_label(label, n), n % FG_STATS_COLUMNS,
+                  (apr_time_t)draw(random, 1000) * APR_USEC_PER_SEC);
+}
+
+static void *post_many(void *worker)
+{
+    apr_uint64_t random = race_seed + 1 + (uintptr_t)worker * 7919;
+    unsigned int i;
+
+    stumbling = random + 1;
+    for (i = 0; i < POSTS; i++) {
+        post_one(&random);
+    }
+    return NULL;
+}
+
+static void *post_until_stopped(void *worker)
+{
+    apr_uint64_t random = race_seed + 1 + (uintptr_t)worker * 7919;
+
+    stumbling = random + 1;
+    while (!atomic_load(&shared->stop)) {
+        post_one(&random);
+    }
+    return NULL;
+}
+
+/* Whatever goes on: each label is a whole one, and is there once. */
+static const fg_stats_top_t *look(void)
+{
+    const fg_stats_top_t *top;
+    char label[FG_STATS_LABEL_MAX];
+    static unsigned char seen[HEAVY + 3000];
+    unsigned int i, n;
+
+    apr_pool_clear(pool);
+    memset(seen, 0, sizeof(seen));
+    fg_stats_attach(&stats, memory, fg_stats_size(), pool);
+    top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
+    assert_true(top->entries + top->unnamed <= FG_STATS_TOP);
+    for (i = 0; i < top->entries; i++) {
+        assert_int_equal(sscanf(top->entry[i].label, "%u ", &n), 1);
+        assert_true(n < HEAVY + 3000 && !seen[n]);
+        seen[n] = 1;
+        assert_int_equal(top->entry[i].len, make_label(label, n));
+        assert_memory_equal(top->entry[i].label, label, top->entry[i].len);
+    }
+    return top;
+}
+
+static void look_only(void)
+{
+    look();
+}
+
+/* Each heavy label is there, with as much as it had, but for `slack`. */
+static void check_heavy(const fg_stats_top_t *top, apr_uint64_t slack)
+{
+    unsigned int found = 0, i, n;
+
+    for (i = 0; i < top->entries; i++) {
+        apr_uint64_t truth;
+
+        assert_int_equal(sscanf(top->entry[i].label, "%u ", &n), 1);
+        if (n < HEAVY) {
+            truth = atomic_load(&shared->heavy[n]);
+            found++;
+            assert_true(truth > top->posts / FG_STATS_TOP);
+            assert_true(top->entry[i].posts <= truth);
+            assert_true(truth <= top->entry[i].posts + top->entry[i].missed + slack);
+            assert_true(top->entry[i].missed <= top->posts / FG_STATS_TOP + slack);
+            assert_int_equal(top->entry[i].count[n % FG_STATS_COLUMNS], top->entry[i].posts);
+        }
+    }
+    assert_int_equal(found, HEAVY);
+}
+
+static void counts_all_posts_of_all_processes(void **state)
+{
+    const struct timespec pause = {0, 2000000};
+    const fg_stats_top_t *top;
+    pid_t pid[PROCESSES];
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < PROCESSES; i++) {
+        pid[i] = start_process(i, post_many);
+    }
+    for (i = 0; atomic_load(&shared->tried) < WORKERS * POSTS; i++) {
+        look();
+        nanosleep(&pause, NULL);
+    }
+    join_processes(pid);
+    assert_true(i > 5);
+    top = look();
+    assert_int_equal(top->posts, WORKERS * POSTS);
+    check_heavy(top, WORKERS);
+}
+
+/* Each thread killed was at one post at most. */
+static void loses_at_most_a_post_a_killed_thread(void **state)
+{
+    const fg_stats_top_t *top;
+    unsigned int i;
+
+    (void)state;
+    run_and_kill(post_until_stopped, KILLS, &shared->stop, look_only);
+    for (i = 0; i < 2000; i++) { /* whoever was killed has left nothing that hinders others */
+        apr_uint64_t random = race_seed + i;
+
+        post_one(&random);
+    }
+    top = look();
+    assert_true(top->posts <= atomic_load(&shared->tried));
+    assert_true(top->posts + KILLS * THREADS >= atomic_load(&shared->tried));
+    check_heavy(top, WORKERS + KILLS * THREADS);
+}
+
+/* --- damage ----------------------------------------------------------------------------------- */
+
+static void post_label(const char *label)
+{
+    fg_stats_post(stats, FG_STATS_FORMS, label, strlen(label), FG_STATS_ACCEPTED, 0);
+}
+
+/* As a process does that lost its slot amid writing. */
+static void damaged_label_is_not_shown_and_mended(void **state)
+{
+    table_t *table = &memory->table[FG_STATS_FORMS];
+    const fg_stats_top_t *top;
+
+    (void)state;
+    post_label("a.example/contact.php");
+    atomic_fetch_xor(&table->slot[0].label[1], 1);
+    top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
+    assert_int_equal(top->entries, 0);
+    assert_int_equal(top->unnamed, 1);
+    assert_int_equal(top->posts, 1);
+    post_label("a.example/contact.php");
+    top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
+    assert_int_equal(top->entries, 1);
+    assert_string_equal(top->entry[0].label, "a.example/contact.php");
+    assert_int_equal(top->entry[0].posts, 2);
+}
+
+/* Hints lead anywhere: nothing is found wrongly, counted twice, or lost. */
+static void wrong_hints_do_no_harm(void **state)
+{
+    table_t *table = &memory->table[FG_STATS_FORMS];
+    apr_uint64_t random = race_seed;
+    const fg_stats_top_t *top;
+    char label[32];
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < 20000; i++) {
+        snprintf(label, sizeof(label), "site%u", i % 200);
+        post_label(label);
+        atomic_store(&table->hint[draw(&random, HINTS)],
+                     draw(&random, UINT64_MAX) & (i % 2 ? 0x00ff00ff00ff00ff : UINT64_MAX));
+    }
+    top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
+    assert_int_equal(top->entries, 200);
+    for (i = 0; i < 200; i++) {
+        assert_int_equal(top->entry[i].posts, 100);
+        assert_int_equal(top->entry[i].missed, 0);
+    }
+}
+
+/* A process was killed before it could take out a label that was put in twice. */
+static void label_put_in_twice_is_shown_once(void **state)
+{
+    table_t *table = &memory->table[FG_STATS_FORMS];
+    const fg_stats_top_t *top;
+
+    (void)state;
+    post_label("a.example/contact.php");
+    post_label("b.example/contact.php");
+    atomic_store(&table->key[9], atomic_load(&table->key[0]));
+    top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
+    assert_int_equal(top->entries, 2);
+    memset(table->hint, 0, sizeof(table->hint));
+    post_label("a.example/contact.php");
+    assert_int_equal(fg_shared_key_identity(atomic_load(&table->key[9])), 0);
+    top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
+    assert_int_equal(top->entries, 2);
+    assert_int_equal(top->entry[0].posts, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(counts_all_posts_of_all_processes, fresh),
+        cmocka_unit_test_setup(loses_at_most_a_post_a_killed_thread, fresh),
+        cmocka_unit_test_setup(damaged_label_is_not_shown_and_mended, fresh),
+        cmocka_unit_test_setup(wrong_hints_do_no_harm, fresh),
+        cmocka_unit_test_setup(label_put_in_twice_is_shown_once, fresh),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

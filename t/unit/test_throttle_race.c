@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes and threads that are refused and ask for lines and summaries, while the clock runs and
+ * children are killed anywhere.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "race.h"
+#include "throttle.c"
+#include "race_end.h"
+
+#define SEC   APR_USEC_PER_SEC
+#define START (1000 * SEC)
+
+enum { CALLS = 15000, KILLS = 120, LINES_MAX = 1 << 20 };
+
+typedef struct shared {
+    atomic_llong clock;
+    atomic_ulong tried, written, handed_out;
+    atomic_uint lines;
+    atomic_int stop;
+    atomic_llong line_at[LINES_MAX];
+} shared_t;
+
+static apr_pool_t *pool;
+static shared_t *shared;
+static memory_t *memory;
+static fg_throttle_t *throttle;
+static unsigned int clients; /* how many take part */
+
+static int set_up(void **state)
+{
+    (void)state;
+    race_set_seed();
+    memory = map_shared(fg_throttle_size());
+    shared = map_shared(sizeof(*shared));
+    return !memory || !shared || apr_initialize() != APR_SUCCESS ||
+           apr_pool_create(&pool, NULL) != APR_SUCCESS;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    apr_pool_destroy(pool);
+    apr_terminate();
+    munmap(memory, fg_throttle_size());
+    munmap(shared, sizeof(*shared));
+    return 0;
+}
+
+static int fresh(void **state)
+{
+    static const unsigned char secret[16] = "fifteen letters";
+
+    (void)state;
+    memset(shared, 0, sizeof(*shared));
+    atomic_store(&shared->clock, START);
+    return fg_throttle_format(memory, fg_throttle_size(), secret) != APR_SUCCESS ||
+           fg_throttle_attach(&throttle, memory, fg_throttle_size(), pool) != APR_SUCCESS;
+}
+
+static void write_line(apr_uint64_t suppressed, apr_time_t now)
+{
+    unsigned int n = atomic_fetch_add(&shared->lines, 1);
+
+    if (n < LINES_MAX) {
+        atomic_store(&shared->line_at[n], now);
+    }
+    atomic_fetch_add(&shared->handed_out, suppressed);
+}
+
+static void sweep(apr_time_t now)
+{
+    fg_throttle_summary_t out[FG_THROTTLE_SUMMARIES];
+    unsigned int n = fg_throttle_sweep(throttle, now, out), i;
+
+    for (i = 0; i < n; i++) {
+        write_line(out[i].suppressed, now);
+    }
+}
+
+/* `tick` microseconds pass. */
+static void refuse_one(apr_uint64_t *random, apr_uint64_t tick)
+{
+    apr_time_t now = atomic_fetch_add(&shared->clock, (long long)tick);
+    apr_uint64_t n = draw(random, clients), suppressed;
+    fg_address_t a = {4, {10, (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n}};
+
+    atomic_fetch_add(&shared->tried, 1);
+    if (fg_throttle_line(throttle, (fg_reason_t)(FG_LIMIT + n % 3), &a, now, &suppressed)) {
+        atomic_fetch_add(&shared->written, 1);
+        write_line(suppressed, now);
+    }
+}
+
+static void *refuse_many(void *worker)
+{
+    apr_uint64_t random = race_seed + 1 + (uintptr_t)worker * 7919;
+    unsigned int i;
+
+    stumbling = random + 1;
+    for (i = 0; i < CALLS; i++) {
+        refuse_one(&random, 100);
+        sweep(atomic_load(&shared->clock));
+    }
+    return NULL;
+}
+
+static void *refuse_until_stopped(void *worker)
+{
+    apr_uint64_t random = race_seed + 1 + (uintptr_t)worker * 7919;
+
+    stumbling = random + 1;
+    while (!atomic_load(&shared->stop)) {
+        refuse_one(&random, 1000);
+        sweep(atomic_load(&shared->clock));
+    }
+    return NULL;
+}
+
+static void *refuse_while_time_stands_still(void *worker)
+{
+    apr_uint64_t random = race_seed + 1 + (uintptr_t)worker * 7919;
+
+    stumbling = random + 1;
+    while (!atomic_load(&shared->stop)) {
+        refuse_one(&random, 0);
+    }
+    return NULL;
+}
+
+static apr_uint64_t pending(void)
+{
+    fg_throttle_stats_t stats;
+
+    fg_throttle_stats(throttle, &stats);
+    return stats.pending;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    long long x = *(const long long *)a, y = *(const long long *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Fewer than a hundred lines in any second. */
+static void check_lines(void)
+{
+    unsigned int lines = atomic_load(&shared->lines), i;
+    long long *at = malloc((lines + 1) * sizeof(*at));
+
+    assert_non_null(at);
+    assert_true(lines <= LINES_MAX);
+    for (i = 0; i < lines; i++) {
+        at[i] = atomic_load(&shared->line_at[i]);
+    }
+    qsort(at, lines, sizeof(*at), by_time);
+    for (i = 99; i < lines; i++) {
+        assert_true(at[i] - at[i - 99] >= SEC);
+    }
+    free(at);
+}
+
+static apr_uint64_t accounted_for(void)
+{
+    return atomic_load(&shared->written) + atomic_load(&shared->handed_out) + pending();
+}
+
+/* Calls are accounted for exactly, those made before as far as they were. */
+static void run_all(unsigned int among)
+{
+    apr_uint64_t before = accounted_for();
+    pid_t pid[PROCESSES];
+    unsigned int i;
+
+    clients = among;
+    for (i = 0; i < PROCESSES; i++) {
+        pid[i] = start_process(i, refuse_many);
+    }
+    join_processes(pid);
+    assert_int_equal(accounted_for(), before + WORKERS * CALLS);
+    check_lines();
+}
+
+static void counts_exactly_for_few_clients(void **state)
+{
+    (void)state;
+    run_all(5);
+    assert_true(atomic_load(&shared->written) >= 5);
+}
+
+/* Entries are fought for: every set of the table has twice as many clients as room. */
+static void counts_exactly_where_clients_are_evicted(void **state)
+{
+    unsigned int i;
+
+    (void)state;
+    run_all(2 * FG_THROTTLE_ENTRIES);
+    for (i = 0; pending() > 0 && i < 20; i++) {
+        sweep(atomic_fetch_add(&shared->clock, 5 * SEC));
+    }
+    assert_int_equal(atomic_load(&shared->written) + atomic_load(&shared->handed_out),
+                     WORKERS * CALLS);
+}
+
+static void nothing(void)
+{
+}
+
+/* While nothing is handed out, a killed thread has at most one line in its hands. */
+static void loses_at_most_a_line_a_killed_thread(void **state)
+{
+    apr_uint64_t random = race_seed, sum;
+    unsigned int i;
+
+    (void)state;
+    clients = 200;
+    for (i = 0; i < 100 * clients; i++) { /* until there is no line left to be had */
+        refuse_one(&random, 0);
+    }
+    run_and_kill(refuse_while_time_stands_still, KILLS, &shared->stop, nothing);
+    sum = accounted_for();
+    assert_true(sum <= atomic_load(&shared->tried));
+    assert_true(sum + KILLS * THREADS >= atomic_load(&shared->tried));
+}
+
+/* Otherwise it takes along what it was about to hand out. Nothing is ever counted twice, and those
+ * that live on lose nothing. */
+static void killed_processes_hinder_nobody(void **state)
+{
+    apr_uint64_t sum, tried;
+
+    (void)state;
+    clients = 2 * FG_THROTTLE_ENTRIES;
+    run_and_kill(refuse_until_stopped, KILLS, &shared->stop, nothing);
+    tried = atomic_load(&shared->tried);
+    sum = accounted_for();
+    assert_true(sum <= tried);
+    assert_true(sum >= tried / 2);
+    check_lines();
+
+    run_all(clients);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(counts_exactly_for_few_clients, fresh),
+        cmocka_unit_test_setup(counts_exactly_where_clients_are_evicted, fresh),
+        cmocka_unit_test_setup(loses_at_most_a_line_a_killed_thread, fresh),
+        cmocka_unit_test_setup(killed_processes_hinder_nobody, fresh),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
