@@ -32,9 +32,10 @@ static int is_safe(char c)
            (c != '\0' && strchr("._:/-", c) != NULL);
 }
 
+static const char more[] = "...";
+
 const char *fg_log_value(char out[FG_LOG_VALUE_MAX + 1], const char *value)
 {
-    static const char more[] = "...";
     size_t n = 0;
 
     if (!value || !*value) {
@@ -48,5 +49,26 @@ const char *fg_log_value(char out[FG_LOG_VALUE_MAX + 1], const char *value)
     if (value[n]) {
         memcpy(out + FG_LOG_VALUE_MAX - (sizeof(more) - 1), more, sizeof(more));
     }
+    return out;
+}
+
+const char *fg_log_path(char out[FG_LOG_PATH_MAX + 1], const char *path)
+{
+    size_t len = path ? strlen(path) : 0;
+    size_t n = 0;
+
+    if (len == 0) {
+        memcpy(out, "-", 2);
+        return out;
+    }
+    if (len > FG_LOG_PATH_MAX) {
+        n = sizeof(more) - 1;
+        memcpy(out, more, n);
+        path += len - (FG_LOG_PATH_MAX - n);
+    }
+    for (; *path; path++, n++) {
+        out[n] = is_safe(*path) ? *path : '_';
+    }
+    out[n] = '\0';
     return out;
 }

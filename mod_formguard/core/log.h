@@ -48,4 +48,16 @@ void fg_log(const fg_log_t *log, fg_log_level_t level, apr_status_t rv, const ch
  */
 const char *fg_log_value(char out[FG_LOG_VALUE_MAX + 1], const char *value);
 
+/** Longest path in a log line, in bytes without the NUL. */
+#define FG_LOG_PATH_MAX 200
+
+/**
+ * fg_log_value() for a file somebody has to find: at most FG_LOG_PATH_MAX bytes are kept, of a
+ * longer path the end, behind `...`.
+ * @param out  FG_LOG_PATH_MAX + 1 bytes, NUL-terminated on return
+ * @param path the path, NUL-terminated, or NULL
+ * @return `out`
+ */
+const char *fg_log_path(char out[FG_LOG_PATH_MAX + 1], const char *path);
+
 #endif

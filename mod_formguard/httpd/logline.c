@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What error_log is told. A line starts with a stable tag and holds no value that was not reduced
  * to harmless characters. */
+#include <string.h>
+
 #include "apr_strings.h"
 
 #include "module.h"
@@ -32,6 +34,16 @@ static const char *rule_of(const fg_verdict_t *verdict, apr_pool_t *pool)
         text = apr_psprintf(pool, "%s score=%.2f", text, verdict->score);
     }
     return verdict->detail != NULL ? apr_pstrcat(pool, text, " ", verdict->detail, NULL) : text;
+}
+
+/* ` file=/srv/www/uploads/x.php`: where nobody should post lies something to be looked at. */
+static const char *file_of(const fg_request_t *fr, const fg_verdict_t *verdict)
+{
+    const char *script = verdict->reason == FG_DENY ? strchr(fr->c.form, '\n') : NULL;
+    char file[FG_LOG_PATH_MAX + 1];
+
+    return script == NULL ? ""
+                          : apr_pstrcat(fr->r->pool, " file=", fg_log_path(file, script + 1), NULL);
 }
 
 static int level_of(const fg_verdict_t *verdict, fg_log_kind_t kind)
@@ -73,10 +85,10 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
         retry = apr_psprintf(r->pool, " retry=%" APR_TIME_T_FMT "s",
                              apr_time_sec(verdict->retry_after + APR_USEC_PER_SEC - 1));
     }
-    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s", reason->tag,
+    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s%s", reason->tag,
                   what, rule_of(verdict, r->pool), country_of(verdict),
                   fg_log_value(form, fr->path), fg_log_value(site, r->server->server_hostname),
-                  retry);
+                  file_of(fr, verdict), retry);
 }
 
 static void write_line(void *baton, fg_log_level_t level, apr_status_t rv, const char *text)
