@@ -103,16 +103,15 @@ static void judge_success(const fg_captcha_check_t *check, struct json_object *j
         !fg_judge_age(check, stamp, result, pool)) {
         return;
     }
-    if (check->provider->scores) {
-        if (check->action && strcmp(check->action, action)) {
-            fg_result_judged(result, FG_CAPTCHA_ACTION, fg_detail("action", action, pool));
-            return;
-        }
-        if (result->score < check->min_score) {
-            fg_result_judged(result, FG_CAPTCHA_SCORE,
-                             apr_psprintf(pool, "min=%.2f", check->min_score));
-            return;
-        }
+    if (check->provider->scores && check->action && strcmp(check->action, action)) {
+        fg_result_judged(result, FG_CAPTCHA_ACTION, fg_detail("action", action, pool));
+        return;
+    }
+    /* Under v2, too: the key is one of v3 then, whose tokens are good whoever sends them. */
+    if (result->has_score && result->score < check->min_score) {
+        fg_result_judged(result, FG_CAPTCHA_SCORE,
+                         apr_psprintf(pool, "min=%.2f", check->min_score));
+        return;
     }
     fg_result_judged(result, FG_ACCEPTED, result->detail); /* it may tell of differing clocks */
 }
