@@ -94,6 +94,21 @@ static entry_t *find(const fg_closures_t *closures, apr_uint64_t key)
     return NULL;
 }
 
+/* 1 if there is another entry of that key than `mine`. */
+static int is_there_twice(const fg_closures_t *closures, apr_uint64_t key, const entry_t *mine)
+{
+    unsigned int i;
+
+    for (i = 0; i < REACH; i++) {
+        const entry_t *e = &closures->entry[(key + i) % ENTRIES];
+
+        if (e != mine && atomic_load(&e->key) == key) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Take a free place. A process killed while it holds BUSY costs one entry of the table. */
 static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label, apr_uint64_t until)
 {
@@ -107,7 +122,9 @@ static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label, 
             apr_cpystrn(e->label, label, sizeof(e->label));
             atomic_store(&e->until, until);
             atomic_store(&e->key, key);
-            if (find(closures, key) != e) { /* another has closed it at the same moment */
+            if (is_there_twice(closures, key, e)) {
+                /* Another closes it at this moment. Of two that meet one gives way at least; if
+                 * both do, the next post closes it. */
                 atomic_store(&e->key, 0);
                 return 0;
             }
@@ -161,7 +178,9 @@ const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool
     apr_uint64_t later = 0;
     unsigned int i;
 
-    if (next == 0 || next > (apr_uint64_t)now) {
+    /* Taken away while the table is looked through, so that a form closed meanwhile sets it anew */
+    if (next == 0 || next > (apr_uint64_t)now ||
+        !atomic_compare_exchange_strong(&closures->next, &next, 0)) {
         return NULL;
     }
     for (i = 0; i < ENTRIES; i++) {
@@ -176,6 +195,7 @@ const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool
             const char *label = apr_pstrdup(pool, e->label);
 
             if (atomic_compare_exchange_strong(&e->key, &key, 0)) {
+                lower_to(&closures->next, next); /* there may be more */
                 return label;
             }
         }
@@ -183,7 +203,9 @@ const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool
             later = until;
         }
     }
-    atomic_compare_exchange_strong(&closures->next, &next, later);
+    if (later != 0) {
+        lower_to(&closures->next, later);
+    }
     return NULL;
 }
 
