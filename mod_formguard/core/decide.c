@@ -35,7 +35,10 @@ fg_step_t fg_decide_act(fg_case_t *c, fg_layer_t *layer, fg_action_t action, fg_
     }
     if (action == FG_ACT_CHALLENGE && fg_decide_can_challenge(c, layer)) {
         trace(c, "challenged by %s", rule);
-        layer->challenged_by = rule;
+        if (!layer->challenged) {
+            layer->challenged = 1;
+            layer->challenge = note;
+        }
         return GO_ON;
     }
     *verdict = note;
@@ -145,17 +148,7 @@ void fg_decide_wants(const fg_case_t *c, fg_submission_t *submission)
 
 apr_off_t fg_decide_body_limit(const fg_case_t *c)
 {
-    apr_off_t least = 0;
-    int i;
-
-    for (i = 0; i < c->layers; i++) {
-        apr_off_t limit = fg_policy_body_limit(c->layer[i].policy);
-
-        if (c->layer[i].active && (least == 0 || limit < least)) {
-            least = limit;
-        }
-    }
-    return least;
+    return fg_policy_body_limit(c->layer[c->layers == 2 && !c->layer[0].active].policy);
 }
 
 static fg_step_t check_body(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict)
@@ -164,6 +157,10 @@ static fg_step_t check_body(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdi
 
     switch (captured->capture) {
     case FG_CAPTURE_WHOLE:
+        if (captured->size > fg_policy_body_limit(layer->policy) &&
+            !fg_policy_body_over_passes(layer->policy)) {
+            return fg_decide_refuse(verdict, FG_TOO_LARGE, captured->detail);
+        }
         return GO_ON;
     case FG_CAPTURE_OVER:
     case FG_CAPTURE_CAPS:
@@ -243,7 +240,7 @@ static fg_step_t check_fields(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *ver
 static fg_step_t check_captcha(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict)
 {
     if (c->captured.capture != FG_CAPTURE_WHOLE) {
-        return GO_ON;
+        return fg_decide_unanswered(c, layer, verdict);
     }
     return fg_decide_captcha(c, layer, c->captured.submission, verdict);
 }
@@ -264,6 +261,7 @@ typedef fg_step_t check_fn(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdic
  */
 static fg_step_t take(fg_case_t *c, check_fn *check, fg_verdict_t *verdict)
 {
+    int first = c->charges->nelts;
     int left = 0;
     int i;
 
@@ -281,6 +279,7 @@ static fg_step_t take(fg_case_t *c, check_fn *check, fg_verdict_t *verdict)
         }
         if (fg_policy_mode(layer->policy) != FG_MODE_DETECT || said.outcome == FG_OUT_ANSWERED) {
             *verdict = said;
+            fg_decide_refund_from(c, first); /* what the layers before it have charged for this */
             return STOP;
         }
         if (!c->would.would) {
@@ -321,6 +320,11 @@ static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
 
 void fg_decide(fg_case_t *c, fg_verdict_t *verdict)
 {
+    int i;
+
+    for (i = 0; i < c->layers; i++) {
+        c->layer[i].challenged = 0;
+    }
     memset(verdict, 0, sizeof(*verdict));
     memset(&c->would, 0, sizeof(c->would));
     memset(&c->captured, 0, sizeof(c->captured));

@@ -28,6 +28,7 @@ typedef struct fg_captured {
     fg_capture_t capture;
     fg_submission_t *submission;
     int status;         /**< for ANSWERED: what the handler returns */
+    apr_off_t size;     /**< for WHOLE: bytes */
     const char *detail; /**< for the log, or NULL */
 } fg_captured_t;
 
@@ -55,8 +56,9 @@ typedef struct fg_server_ops {
 /** A policy in force for a post. */
 typedef struct fg_layer {
     const fg_policy_t *policy;
-    int active;                /**< 1: this post is judged under it */
-    const char *challenged_by; /**< the rule with action=challenge that fired, or NULL */
+    int active;             /**< 1: this post is judged under it */
+    int challenged;         /**< decide's own: a rule with action=challenge has fired */
+    fg_verdict_t challenge; /**< decide's own: what it refuses with where no captcha is asked */
 } fg_layer_t;
 
 /** One post to be judged. The caller fills in all but the last part. */
@@ -84,7 +86,10 @@ struct fg_case {
 /** Tell a new submission which fields the decision on this post asks for. */
 void fg_decide_wants(const fg_case_t *c, fg_submission_t *submission);
 
-/** Largest body that is inspected under the active layers, bytes. */
+/**
+ * Largest body that is inspected, bytes: what the outermost active layer says. A lower limit of an
+ * inner one is judged by itself, or it would keep the outer one from what it inspects.
+ */
 apr_off_t fg_decide_body_limit(const fg_case_t *c);
 
 /**

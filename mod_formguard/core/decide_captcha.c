@@ -4,26 +4,41 @@
 
 #include "decide_internal.h"
 
-int fg_decide_can_challenge(const fg_case_t *c, const fg_layer_t *layer)
+/* What a layer in DetectionOnly asks for or objects to is nothing to one that enforces. */
+static int means_something_to(const fg_layer_t *by, const fg_layer_t *layer)
+{
+    return by->active && (fg_policy_mode(by->policy) != FG_MODE_DETECT ||
+                          fg_policy_mode(layer->policy) == FG_MODE_DETECT);
+}
+
+/* The layer whose captcha a post is asked for on behalf of this one: one captcha a post, however
+ * many layers want one, that of the innermost. NULL: there is none. */
+static const fg_layer_t *asker(const fg_case_t *c, const fg_layer_t *layer)
 {
     int i;
 
-    if (fg_policy_captcha(layer->policy) != NULL) {
-        return 1;
-    }
-    for (i = 0; i < c->layers; i++) {
-        if (c->layer[i].active && fg_policy_captcha(c->layer[i].policy) != NULL) {
-            return 1;
+    for (i = c->layers - 1; i >= 0; i--) {
+        if (fg_policy_captcha(c->layer[i].policy) != NULL &&
+            means_something_to(&c->layer[i], layer)) {
+            return &c->layer[i];
         }
     }
-    return 0;
+    return NULL;
 }
 
-/* A post is asked for one captcha, however many layers want one: that of the innermost. */
-static int is_asked_by_another(const fg_case_t *c, const fg_layer_t *layer)
+int fg_decide_can_challenge(const fg_case_t *c, const fg_layer_t *layer)
 {
-    return layer == &c->layer[0] && c->layers == 2 && c->layer[1].active &&
-           fg_policy_captcha(c->layer[1].policy) != NULL;
+    return asker(c, layer) != NULL;
+}
+
+fg_step_t fg_decide_unanswered(fg_case_t *c, const fg_layer_t *layer, fg_verdict_t *verdict)
+{
+    if (!layer->challenged) {
+        return GO_ON;
+    }
+    trace(c, "captcha: none can be asked for");
+    *verdict = layer->challenge;
+    return STOP;
 }
 
 static int is_due(const fg_case_t *c, const fg_layer_t *layer)
@@ -34,7 +49,7 @@ static int is_due(const fg_case_t *c, const fg_layer_t *layer)
         return 1;
     }
     for (i = 0; i < c->layers; i++) {
-        if (c->layer[i].active && c->layer[i].challenged_by != NULL) {
+        if (c->layer[i].challenged && means_something_to(&c->layer[i], layer)) {
             return 1;
         }
     }
@@ -86,12 +101,16 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
                             fg_verdict_t *verdict)
 {
     const fg_captcha_provider_t *provider = fg_policy_captcha(layer->policy);
+    const fg_layer_t *by = asker(c, layer);
     const char *token;
     apr_size_t len;
     apr_size_t total;
     fg_step_t step;
 
-    if (provider == NULL || is_asked_by_another(c, layer)) {
+    if (by == NULL) {
+        return fg_decide_unanswered(c, layer, verdict);
+    }
+    if (by != layer) {
         return GO_ON;
     }
     if (!is_due(c, layer)) {

@@ -34,6 +34,9 @@ fg_step_t fg_decide_act(fg_case_t *c, fg_layer_t *layer, fg_action_t action, fg_
 /** 1 if a challenge under this layer has a captcha to ask for. */
 int fg_decide_can_challenge(const fg_case_t *c, const fg_layer_t *layer);
 
+/** A challenge that no captcha can be asked for refuses after all. @return STOP if there is one */
+fg_step_t fg_decide_unanswered(fg_case_t *c, const fg_layer_t *layer, fg_verdict_t *verdict);
+
 /**
  * Charge all limits of one kind under a layer. Where one refuses, those before it are refunded.
  * @param submission for limits on a field's value; NULL before the body was read
@@ -46,6 +49,9 @@ apr_array_header_t *fg_decide_charges(apr_pool_t *pool);
 
 /** Give back what was charged under a layer; under all of them if it is NULL. */
 void fg_decide_refund(fg_case_t *c, const fg_layer_t *layer);
+
+/** Give back what was charged after the first `first` charges. */
+void fg_decide_refund_from(fg_case_t *c, int first);
 
 /** Judge the fields that rules of a layer name. */
 fg_step_t fg_decide_fields(fg_case_t *c, fg_layer_t *layer, const fg_submission_t *submission,

@@ -66,7 +66,7 @@ static apr_size_t limit_value(const fg_case_t *c, const fg_limit_t *limit,
     return text != NULL ? strlen(text) : 0;
 }
 
-static void refund_from(fg_case_t *c, int first)
+void fg_decide_refund_from(fg_case_t *c, int first)
 {
     while (c->charges->nelts > first) {
         fg_counters_refund(c->counters, &((charged_t *)apr_array_pop(c->charges))->charge);
@@ -122,7 +122,7 @@ static fg_step_t charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_li
         charged->layer = layer;
         trace(c, "limit %s: %u of %s", limit->text, count.used, fg_rate_text(rate, c->pool));
         if (!count.admitted) {
-            refund_from(c, first);
+            fg_decide_refund_from(c, first);
             fill_count(verdict, limit, rate, &count);
             return fg_decide_refuse(verdict, FG_LIMIT, NULL);
         }
@@ -167,7 +167,7 @@ fg_step_t fg_decide_limits(fg_case_t *c, fg_layer_t *layer, fg_count_when_t when
         else if (fg_decide_act(c, layer, limit->action, FG_LIMIT, limit->text, &full) == GO_ON) {
             continue;
         }
-        refund_from(c, first);
+        fg_decide_refund_from(c, first);
         *verdict = full;
         return STOP;
     }

@@ -211,6 +211,7 @@ static void finish_whole(capture_t *cap)
     request_rec *r = cap->r;
 
     cap->fr->body.whole = 1;
+    cap->out->size = cap->total;
     APR_BRIGADE_INSERT_TAIL(cap->fr->body.kept, apr_bucket_eos_create(r->connection->bucket_alloc));
     if (cap->total > 0 || apr_table_get(r->headers_in, "Content-Length") != NULL ||
         apr_table_get(r->headers_in, "Transfer-Encoding") != NULL) {
