@@ -6,6 +6,18 @@
 
 #include "policy.h"
 
+/* The parser bounds the rules of one section; there may be any number of sections and files. */
+static void cap_rules(const apr_array_header_t **rules, apr_pool_t *pool)
+{
+    apr_array_header_t *first;
+
+    if (*rules != NULL && (*rules)->nelts > FG_SITE_RULES_MAX) {
+        first = apr_array_copy(pool, *rules);
+        first->nelts = FG_SITE_RULES_MAX;
+        *rules = first;
+    }
+}
+
 fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
                                          const fg_policy_stack_t *add, apr_pool_t *pool)
 {
@@ -14,6 +26,9 @@ fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
     out->server = *fg_policy_merge(&base->server, &add->server, pool);
     if (add->has_site) {
         out->site = *fg_policy_merge(&base->site, &add->site, pool);
+        cap_rules(&out->site.limits, pool);
+        cap_rules(&out->site.countries, pool);
+        cap_rules(&out->site.fields, pool);
         out->has_site = 1;
     }
     return out;
@@ -23,6 +38,7 @@ fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
  * everything but rules and who is asked, for those are judged by themselves. */
 static fg_policy_t *site_policy(const fg_policy_stack_t *stack, apr_pool_t *pool)
 {
+    static const apr_array_header_t no_limits = {.elt_size = sizeof(fg_limit_t)};
     fg_policy_t *site = fg_policy_merge(&stack->server, &stack->site, pool);
 
     site->limits = stack->site.limits;
@@ -33,10 +49,40 @@ static fg_policy_t *site_policy(const fg_policy_stack_t *stack, apr_pool_t *pool
     if (site->captcha == NULL && stack->site.captcha_secret != NULL) {
         site->captcha = stack->server.captcha; /* the same captcha with the site's own keys */
     }
+    if (fg_policy_captcha(&stack->server) != NULL && site->captcha != stack->server.captcha) {
+        site->captcha_secret = stack->site.captcha_secret; /* the server's is for its own service */
+    }
+    if (stack->site.mode.mode == FG_MODE_UNSET && fg_policy_is_bare(site)) {
+        site->limits = &no_limits; /* no FormGuard On stands there that would mean the default */
+    }
     return site;
 }
 
-/* Both ask for a captcha: a visitor answers one, the site's, and no easier than the server's. */
+/* 1 if some rule sends a post to the captcha. */
+static int challenges(const fg_policy_t *policy)
+{
+    int i;
+
+    for (i = 0; policy->limits != NULL && i < policy->limits->nelts; i++) {
+        if (APR_ARRAY_IDX(policy->limits, i, fg_limit_t).action == FG_ACT_CHALLENGE) {
+            return 1;
+        }
+    }
+    for (i = 0; policy->countries != NULL && i < policy->countries->nelts; i++) {
+        if (APR_ARRAY_IDX(policy->countries, i, fg_country_rule_t).action == FG_ACT_CHALLENGE) {
+            return 1;
+        }
+    }
+    for (i = 0; policy->fields != NULL && i < policy->fields->nelts; i++) {
+        if (APR_ARRAY_IDX(policy->fields, i, fg_field_rule_t).action == FG_ACT_CHALLENGE) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The server's policy asks for a captcha or challenges, and the site has one: a visitor answers
+ * one, the site's, and no easier than the server would ask. */
 static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
 {
     if (fg_policy_captcha_min_score(site) < fg_policy_captcha_min_score(server)) {
@@ -50,7 +96,7 @@ static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
         site->captcha_max_age = server->captcha_max_age;
     }
     site->captcha_on_error = server->captcha_on_error;
-    if (!fg_policy_captcha_when_challenged(server)) {
+    if (fg_policy_captcha(server) != NULL && !fg_policy_captcha_when_challenged(server)) {
         site->captcha_when = FG_WHEN_ALWAYS;
     }
 }
@@ -80,7 +126,8 @@ void fg_policy_resolve(const fg_policy_stack_t *stack, fg_policy_layers_t *layer
         return;
     }
     server = apr_pmemdup(pool, &stack->server, sizeof(*server));
-    if (fg_policy_captcha(site) != NULL && fg_policy_captcha(server) != NULL) {
+    if (fg_policy_captcha(site) != NULL &&
+        (fg_policy_captcha(server) != NULL || challenges(server))) {
         clamp_captcha(server, site);
     }
     layers->layer[0] = server;
