@@ -18,23 +18,31 @@
 static apr_pool_t *pool;
 
 static struct world {
-    fg_policy_t policy;
+    fg_policy_t policy; /* of the server config */
+    fg_policy_t site;   /* of .htaccess */
+    int layers;
     void *memory;
     fg_counters_t *counters;
+    void *closed_memory;
+    fg_closures_t *closures; /* or NULL */
     const char *form;
+    const char *place; /* what the key `site` counts by */
 
     const char *country; /* what the database says; NULL: there is none */
     fg_captured_t captured;
     const char *posted; /* urlencoded */
+    const char *json;   /* a JSON body instead, or NULL */
     const char *query;
     fg_captcha_result_t result;
     fg_time_t now;
     fg_time_t later; /* what the clock says when asked again */
 
-    char calls[200];   /* names of what was asked for, in order */
-    char token[64];    /* what was verified */
-    fg_verdict_t note; /* the last one */
-    char trace[4000];  /* steps, one a line */
+    char calls[200];             /* names of what was asked for, in order */
+    char token[64];              /* what was verified */
+    const fg_policy_t *verified; /* by whose settings */
+    fg_verdict_t note;           /* the last one */
+    fg_verdict_t closed;         /* the last one that has closed its form */
+    char trace[4000];            /* steps, one a line */
 } world;
 
 static inline void append(char *text, size_t size, const char *word, const char *separator)
@@ -67,22 +75,28 @@ static inline void op_capture(fg_case_t *c, fg_captured_t *captured)
     call("capture");
     *captured = world.captured;
     if (captured->capture == FG_CAPTURE_WHOLE) {
+        const char *body = world.json != NULL ? world.json : world.posted;
+        const char *type =
+            world.json != NULL ? "application/json" : "application/x-www-form-urlencoded";
         fg_body_t *reader;
 
         captured->submission = fg_submission_create(c->pool);
-        fg_decide_wants(c->policy, captured->submission);
+        fg_decide_wants(c, captured->submission);
         fg_submission_query(captured->submission, world.query);
-        fg_body_create(&reader, "application/x-www-form-urlencoded", &fg_body_default_caps,
-                       fg_submission_field, captured->submission, c->pool);
-        fg_body_feed(reader, world.posted, strlen(world.posted));
+        fg_submission_json(captured->submission, world.json != NULL);
+        fg_body_create(&reader, type, &fg_body_default_caps, fg_submission_field,
+                       captured->submission, c->pool);
+        fg_body_feed(reader, body, strlen(body));
         assert_int_equal(fg_body_finish(reader), FG_BODY_OK);
     }
 }
 
-static inline void op_verify(fg_case_t *c, const char *token, fg_captcha_result_t *result)
+static inline void op_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
+                             fg_captcha_result_t *result)
 {
     (void)c;
     call("verify");
+    world.verified = policy;
     apr_cpystrn(world.token, token, sizeof(world.token));
     *result = world.result;
 }
@@ -101,13 +115,21 @@ static inline void op_note(fg_case_t *c, const fg_verdict_t *verdict)
     world.note = *verdict;
 }
 
+static inline void op_closed(fg_case_t *c, const fg_verdict_t *verdict)
+{
+    (void)c;
+    call("closed");
+    world.closed = *verdict;
+}
+
 static inline void op_trace(fg_case_t *c, const char *text)
 {
     (void)c;
     append(world.trace, sizeof(world.trace), text, "\n");
 }
 
-static const fg_server_ops_t ops = {op_country, op_capture, op_verify, op_now, op_note, op_trace};
+static const fg_server_ops_t ops = {op_country, op_capture, op_verify, op_now,
+                                    op_note,    op_closed,  op_trace};
 
 #define SECOND apr_time_from_sec(1)
 
@@ -127,6 +149,13 @@ static inline int set_up(void **state)
         fg_counters_attach(&world.counters, world.memory, size, pool) != APR_SUCCESS) {
         return 1;
     }
+    world.closed_memory = malloc(fg_closures_size());
+    world.closures = fg_closures_format(world.closed_memory, fg_closures_size());
+    if (world.closures == NULL) {
+        return 1;
+    }
+    world.layers = 1;
+    world.place = "/srv/www/example";
     world.form = "www.example.org\n/contact.php";
     world.country = "DE";
     world.posted = "email=a%40example.org&g-recaptcha-response=the-token";
@@ -144,6 +173,7 @@ static inline int tear_down(void **state)
         print_error("%s\n", wrong);
     }
     free(world.memory);
+    free(world.closed_memory);
     apr_pool_destroy(pool);
     apr_terminate();
     return wrong != NULL;
@@ -158,24 +188,50 @@ static inline void configure(const char *line)
     }
 }
 
+/* A line of .htaccess: there is a second layer then. */
+static inline void configure_site(const char *line)
+{
+    const char *error = line_apply(&world.site, "site", line, pool);
+
+    if (error != NULL) {
+        fail_msg("%s: %s", line, error);
+    }
+    world.layers = 2;
+}
+
+/* What a server fills in. */
+static inline void prepare(fg_case_t *c, const char *address)
+{
+    memset(c, 0x55, sizeof(*c)); /* what is decide's own need not be set */
+    c->layer[0].policy = &world.policy;
+    c->layer[0].active = fg_policy_mode(&world.policy) != FG_MODE_OFF;
+    c->layer[1].policy = &world.site;
+    c->layer[1].active = fg_policy_mode(&world.site) != FG_MODE_OFF;
+    c->layers = world.layers;
+    c->counters = world.counters;
+    c->closures = world.closures;
+    c->ops = &ops;
+    c->baton = &world;
+    c->form = world.form;
+    c->label = "form=/contact.php site=www.example.org";
+    c->site = world.place;
+    c->now = world.now;
+    c->pool = pool;
+    assert_int_equal(fg_address_parse(&c->client, address), APR_SUCCESS);
+}
+
 /* One post from an address. */
 static inline fg_verdict_t decide_from(const char *address)
 {
     fg_case_t c;
     fg_verdict_t verdict;
 
-    memset(&c, 0x55, sizeof(c)); /* what is decide's own need not be set */
+    prepare(&c, address);
     memset(&verdict, 0x55, sizeof(verdict));
-    c.policy = &world.policy;
-    c.counters = world.counters;
-    c.ops = &ops;
-    c.baton = &world;
-    c.form = world.form;
-    c.now = world.now;
-    c.pool = pool;
-    assert_int_equal(fg_address_parse(&c.client, address), APR_SUCCESS);
     *world.calls = *world.token = *world.trace = '\0';
+    world.verified = NULL;
     memset(&world.note, 0, sizeof(world.note));
+    memset(&world.closed, 0, sizeof(world.closed));
     fg_decide(&c, &verdict);
     return verdict;
 }
@@ -204,9 +260,10 @@ static inline void assert_refused(fg_verdict_t verdict, fg_reason_t reason)
 }
 
 /* How many a limit's first rate holds for a value. */
-static inline apr_uint32_t used_by(const char *text, const void *value, apr_size_t len)
+static inline apr_uint32_t used_under(const fg_policy_t *policy, const char *text,
+                                      const void *value, apr_size_t len)
 {
-    const apr_array_header_t *limits = fg_policy_limits(&world.policy, pool);
+    const apr_array_header_t *limits = fg_policy_limits(policy, pool);
     int i;
 
     for (i = 0; i < limits->nelts; i++) {
@@ -224,6 +281,11 @@ static inline apr_uint32_t used_by(const char *text, const void *value, apr_size
     return 0;
 }
 
+static inline apr_uint32_t used_by(const char *text, const void *value, apr_size_t len)
+{
+    return used_under(&world.policy, text, value, len);
+}
+
 static inline apr_uint32_t used_by_client(const char *text)
 {
     unsigned char key[FG_ADDRESS_KEY_MAX];
@@ -236,6 +298,18 @@ static inline apr_uint32_t used_by_client(const char *text)
 static inline apr_uint32_t used_by_form(const char *text)
 {
     return used_by(text, world.form, strlen(world.form));
+}
+
+static inline apr_uint32_t used_by_form_at_site(const char *text)
+{
+    return used_under(&world.site, text, world.form, strlen(world.form));
+}
+
+/* Refused, but only DetectionOnly says so. */
+static inline void assert_would(fg_verdict_t verdict, fg_reason_t reason)
+{
+    assert_refused(verdict, reason);
+    assert_true(verdict.would);
 }
 
 /* A rule of every kind. */

@@ -25,9 +25,9 @@ static inline const fg_directive_t *line_directive(const char *name)
     return NULL;
 }
 
-/** Apply `FormGuardLimit ip 5/10m`, words apart by one space each, as if it stood in `scope`. */
-static inline const char *line_apply(fg_policy_t *policy, const char *scope, const char *line,
-                                     apr_pool_t *pool)
+/** line_apply() for a line of .htaccess, or not. */
+static inline const char *line_apply_as(int site, fg_policy_t *policy, const char *scope,
+                                        const char *line, apr_pool_t *pool)
 {
     char *argv[64];
     char *last = NULL;
@@ -37,6 +37,7 @@ static inline const char *line_apply(fg_policy_t *policy, const char *scope, con
     memset(&words, 0, sizeof(words));
     words.argv = argv;
     words.scope = scope;
+    words.site = site;
     words.pool = pool;
     words.temp_pool = pool;
     for (word = apr_strtok(NULL, " ", &last); word != NULL; word = apr_strtok(NULL, " ", &last)) {
@@ -47,6 +48,13 @@ static inline const char *line_apply(fg_policy_t *policy, const char *scope, con
         return "there is no such directive";
     }
     return fg_policy_apply(line_directive(word), policy, &words);
+}
+
+/** Apply `FormGuardLimit ip 5/10m`, words apart by one space each, as if it stood in `scope`. */
+static inline const char *line_apply(fg_policy_t *policy, const char *scope, const char *line,
+                                     apr_pool_t *pool)
+{
+    return line_apply_as(0, policy, scope, line, pool);
 }
 
 /** Apply a line to an empty policy; the test fails if it is wrong. */

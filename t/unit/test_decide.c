@@ -92,14 +92,8 @@ static void nobody_need_listen(void **state)
     (void)state;
     deaf.trace = NULL;
     configure_everything();
-    memset(&c, 0, sizeof(c));
-    c.policy = &world.policy;
-    c.counters = world.counters;
+    prepare(&c, CLIENT);
     c.ops = &deaf;
-    c.baton = &world;
-    c.form = world.form;
-    c.now = world.now;
-    c.pool = pool;
     fg_decide(&c, &verdict);
     assert_accepted(verdict);
     assert_string_equal(world.trace, "");
@@ -121,7 +115,7 @@ static void without_a_database_country_rules_are_not_applied(void **state)
     assert_false(verdict.country_known);
     assert_string_equal(verdict.country, "");
     assert_string_equal(world.trace, "country: not looked up\n"
-                                     "limit country=*,unknown 1/1h: does not count this client\n"
+                                     "limit country=*,unknown 1/1h: does not count this post\n"
                                      "verdict: accepted");
 }
 

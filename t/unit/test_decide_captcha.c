@@ -216,13 +216,13 @@ static void detection_says_what_would_be_refused(void **state)
     configure_everything();
     configure("FormGuard DetectionOnly");
     world.posted = "email=x";
-    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    assert_would(decide(), FG_CAPTCHA_MISSING);
     world.captured.capture = FG_CAPTURE_MALFORMED;
-    assert_refused(decide(), FG_MALFORMED);
-    assert_refused(decide(), FG_MALFORMED);
-    assert_refused(decide(), FG_LIMIT);
+    assert_would(decide(), FG_MALFORMED);
+    assert_would(decide(), FG_MALFORMED);
+    assert_would(decide(), FG_LIMIT);
     world.country = "CN";
-    assert_refused(decide(), FG_COUNTRY);
+    assert_would(decide(), FG_COUNTRY);
 }
 
 int main(void)

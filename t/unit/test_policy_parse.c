@@ -73,16 +73,25 @@ static void switches_and_lists(void **state)
 
 static void limits(void **state)
 {
-    static const char takes[] = "takes ip|country[=CC,CC...]|form RATE [RATE...] "
-                                "[action=refuse|log] [count=attempts|accepted]";
-    static const char option[] =
-        " is no option: action=refuse, action=log, count=attempts, count=accepted";
+    static const char takes[] = "takes KEY RATE [RATE...] "
+                                "[action=refuse|challenge|log|close:TIME] "
+                                "[count=attempts|accepted] [weight=N]";
+    static const char key[] =
+        " is no key: ip, net, country, country=CC,CC, form, site, server or field:NAME";
+    static const char option[] = " is no option: action=refuse|challenge|log|close:TIME, "
+                                 "count=attempts|accepted, weight=N";
+    static const char action[] = " is no action: refuse, challenge, log or close:TIME";
+    static const char weight[] = " is out of range: weight=1 to weight=1000";
+    static const char cant_close[] = " can't close the form: one client could close it for "
+                                     "everybody; form, site and server can";
     static const char country[] = " is no country: two letters (ISO 3166-1), EU, unknown or *";
     const line_wrong_t cases[] = {
         {"FormGuardLimit", takes},
         {"FormGuardLimit ip", takes},
-        {"FormGuardLimit mac 5/10m", "'mac' is no key: ip, country, country=CC,CC or form"},
-        {"FormGuardLimit ip=1 5/10m", "'ip=1' is no key: ip, country, country=CC,CC or form"},
+        {"FormGuardLimit mac 5/10m", apr_pstrcat(pool, "'mac'", key, NULL)},
+        {"FormGuardLimit ip=1 5/10m", apr_pstrcat(pool, "'ip=1'", key, NULL)},
+        {"FormGuardLimit field 5/10m", apr_pstrcat(pool, "'field'", key, NULL)},
+        {"FormGuardLimit field: 5/10m", apr_pstrcat(pool, "'field:'", key, NULL)},
         {"FormGuardLimit ip 5", "'5' is no rate: write COUNT/PERIOD, such as 5/10m"},
         {"FormGuardLimit ip 5/10m 0/1h", "'0/1h': the count must be 1 to 1000000"},
         {"FormGuardLimit ip 5/10x", "'5/10x': the period must be a number and one of s m h d w"},
@@ -90,10 +99,41 @@ static void limits(void **state)
         {"FormGuardLimit ip action=log", "'ip action=log' has 0 rates: 1 to 4 are possible"},
         {"FormGuardLimit ip 1/1s 2/1m 3/1h 4/1d 5/1w",
          "'ip 1/1s 2/1m 3/1h 4/1d 5/1w' has 5 rates: 1 to 4 are possible"},
-        {"FormGuardLimit ip 5/10m action=ban", apr_pstrcat(pool, "'action=ban'", option, NULL)},
-        {"FormGuardLimit ip 5/10m action=", apr_pstrcat(pool, "'action='", option, NULL)},
+        {"FormGuardLimit ip 5/10m action=ban", apr_pstrcat(pool, "'action=ban'", action, NULL)},
+        {"FormGuardLimit ip 5/10m action=", apr_pstrcat(pool, "'action='", action, NULL)},
         {"FormGuardLimit ip 5/10m count=all", apr_pstrcat(pool, "'count=all'", option, NULL)},
-        {"FormGuardLimit ip 5/10m action=allow", apr_pstrcat(pool, "'action=allow'", option, NULL)},
+        {"FormGuardLimit ip 5/10m action=allow", apr_pstrcat(pool, "'action=allow'", action, NULL)},
+        {"FormGuardLimit form 5/10m action=close",
+         apr_pstrcat(pool, "'action=close'", action, NULL)},
+        {"FormGuardLimit form 5/10m action=close:",
+         "'action=close:' is no time: a number and one of ms s m h d w, seconds without one"},
+        {"FormGuardLimit form 5/10m action=close:0",
+         "'action=close:0' is out of range: 1ms to 366d"},
+        {"FormGuardLimit ip 5/10m action=close:1h",
+         apr_pstrcat(pool, "'ip 5/10m action=close:1h'", cant_close, NULL)},
+        {"FormGuardLimit net 5/10m action=close:1h",
+         apr_pstrcat(pool, "'net 5/10m action=close:1h'", cant_close, NULL)},
+        {"FormGuardLimit country 5/10m action=close:1h",
+         apr_pstrcat(pool, "'country 5/10m action=close:1h'", cant_close, NULL)},
+        {"FormGuardLimit field:a 5/10m action=close:1h",
+         apr_pstrcat(pool, "'field:a 5/10m action=close:1h'", cant_close, NULL)},
+        {"FormGuardLimit form 5/10m action=challenge",
+         "'form 5/10m action=challenge' can't challenge: what is counted when accepted is past the "
+         "captcha; write count=attempts"},
+        {"FormGuardLimit field:a 5/10m count=attempts",
+         "'field:a 5/10m count=attempts' can't count attempts: a field is known when the body is "
+         "read"},
+        {"FormGuardLimit ip 5/10m weight=6",
+         "'ip 5/10m weight=6' admits no post at all: its weight is more than its rate"},
+        {"FormGuardLimit ip 9/10m 5/1h weight=6",
+         "'ip 9/10m 5/1h weight=6' admits no post at all: its weight is more than its rate"},
+        {"FormGuardLimit ip 5/10m weight=", apr_pstrcat(pool, "'weight='", weight, NULL)},
+        {"FormGuardLimit ip 5/10m weight=0", apr_pstrcat(pool, "'weight=0'", weight, NULL)},
+        {"FormGuardLimit ip 5/10m weight=-1", apr_pstrcat(pool, "'weight=-1'", weight, NULL)},
+        {"FormGuardLimit ip 5/10m weight=2x", apr_pstrcat(pool, "'weight=2x'", weight, NULL)},
+        {"FormGuardLimit ip 5/10m weight=1001", apr_pstrcat(pool, "'weight=1001'", weight, NULL)},
+        {"FormGuardLimit ip 5/10m weight=4294967297",
+         apr_pstrcat(pool, "'weight=4294967297'", weight, NULL)},
         {"FormGuardLimit country= 5/10m", apr_pstrcat(pool, "''", country, NULL)},
         {"FormGuardLimit country=CN,,HK 5/10m", apr_pstrcat(pool, "''", country, NULL)},
         {"FormGuardLimit country=CN, 5/10m", apr_pstrcat(pool, "''", country, NULL)},
@@ -106,13 +146,13 @@ static void limits(void **state)
 
 static void countries(void **state)
 {
-    static const char takes[] = "takes CC[,CC...]|EU|unknown|* allow|refuse|log";
+    static const char takes[] = "takes CC[,CC...]|EU|unknown|* allow|refuse|challenge|log";
     static const char country[] = " is no country: two letters (ISO 3166-1), EU, unknown or *";
     const line_wrong_t cases[] = {
         {"FormGuardCountry", takes},
         {"FormGuardCountry CN", takes},
         {"FormGuardCountry CN HK refuse", takes},
-        {"FormGuardCountry CN deny", "'deny' is none of allow, refuse, log"},
+        {"FormGuardCountry CN deny", "'deny' is none of allow, refuse, challenge, log"},
         {"FormGuardCountry CHN refuse", apr_pstrcat(pool, "'CHN'", country, NULL)},
         {"FormGuardCountry C refuse", apr_pstrcat(pool, "'C'", country, NULL)},
         {"FormGuardCountry 86 refuse", apr_pstrcat(pool, "'86'", country, NULL)},
@@ -363,7 +403,7 @@ static void what_is_stored_outlives_the_line(void **state)
 {
     char line[] = "FormGuardCaptchaSiteKey abc";
     char *const argv[] = {line + strlen("FormGuardCaptchaSiteKey ")};
-    fg_words_t words = {1, argv, "here", NULL, NULL, pool, pool};
+    fg_words_t words = {1, argv, "here", 0, NULL, NULL, pool, pool};
     fg_policy_t *policy = empty();
 
     (void)state;
@@ -434,7 +474,7 @@ static int repeats(const char *error, const char *word)
 
 static void judge_hostile(const fg_directive_t *row, int argc, char *const *argv, const char *word)
 {
-    fg_words_t words = {argc, argv, "here", NULL, NULL, pool, pool};
+    fg_words_t words = {argc, argv, "here", 0, NULL, NULL, pool, pool};
     fg_policy_t *policy = empty();
     const fg_policy_t zero = {0};
     const char *error = fg_policy_apply(row, policy, &words);
@@ -475,7 +515,7 @@ static void hostile_words_break_nothing(void **state)
 
     (void)state;
     for (row = fg_policy_directives; row->name != NULL; row++) {
-        fg_words_t none = {0, hostile, "here", NULL, NULL, pool, pool};
+        fg_words_t none = {0, hostile, "here", 0, NULL, NULL, pool, pool};
 
         assert_non_null(fg_policy_apply(row, empty(), &none));
         for (h = 0; h < sizeof(hostile) / sizeof(hostile[0]); h++) {
@@ -483,7 +523,7 @@ static void hostile_words_break_nothing(void **state)
             for (b = 0; b < sizeof(before) / sizeof(before[0]); b++) {
                 char *const argv[] = {apr_pstrdup(pool, before[b]), hostile[h], hostile[h]};
                 const char *word = hostile[h];
-                fg_words_t first = {1, argv, "here", NULL, NULL, pool, pool};
+                fg_words_t first = {1, argv, "here", 0, NULL, NULL, pool, pool};
 
                 /* Where the first word is wrong already, that is the one to be named. */
                 if (row->context == FG_CTX_DIR && fg_policy_apply(row, empty(), &first) != NULL) {

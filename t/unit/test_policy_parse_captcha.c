@@ -135,7 +135,7 @@ static void scores(void **state)
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         /* One that ends in a space is two words, or rather one and none: not for line_apply(). */
         char *const argv[] = {apr_pstrdup(pool, bad[i])};
-        fg_words_t words = {1, argv, "here", NULL, NULL, pool, pool};
+        fg_words_t words = {1, argv, "here", 0, NULL, NULL, pool, pool};
         fg_policy_t *policy = empty();
         const char *error =
             fg_policy_apply(line_directive("FormGuardCaptchaMinScore"), policy, &words);
@@ -171,7 +171,7 @@ static void a_secret_is_never_shown(void **state)
          "the secret holds something that is no visible ASCII character"},
     };
     char *const nothing[] = {apr_pstrdup(pool, "")};
-    fg_words_t words = {1, nothing, "here", NULL, NULL, pool, pool};
+    fg_words_t words = {1, nothing, "here", 0, NULL, NULL, pool, pool};
     fg_policy_t *policy = empty();
 
     (void)state;
@@ -291,7 +291,8 @@ static void paths_are_resolved_by_the_caller(void **state)
 {
     const char *path = write_file("here", "sesame", 6, OWNER);
     char *argv[] = {apr_pstrdup(pool, "here")};
-    fg_words_t words = {1, argv, "here", resolve_in_folder, apr_pstrdup(pool, folder), pool, pool};
+    fg_words_t words = {1,    argv, "here", 0, resolve_in_folder, apr_pstrdup(pool, folder),
+                        pool, pool};
     fg_policy_t *policy = empty();
 
     (void)state;
