@@ -39,7 +39,7 @@ fg_cause_t fg_cause_by_name(const char *name)
     int i;
 
     for (i = FG_CAUSE_NONE + 1; i < FG_CAUSE_COUNT; i++) {
-        if (!strcmp(cause_names[i], name)) {
+        if (!strcasecmp(cause_names[i], name)) {
             return (fg_cause_t)i;
         }
     }

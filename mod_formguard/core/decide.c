@@ -252,6 +252,18 @@ static fg_step_t check_accepted(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *v
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/*
+ * What needs no body is checked before it, so that who is refused costs no reading. But a layer that
+ * looks for form fields does not know before the body whether this post is its business: an editor
+ * at work behind the address of a busy form must not be refused for what the form has seen.
+ */
+typedef enum turn { ANY, BEFORE_BODY, AFTER_BODY } turn_t;
+
+static turn_t turn_of(const fg_layer_t *layer)
+{
+    return layer->policy->form_fields != NULL ? AFTER_BODY : BEFORE_BODY;
+}
+
 typedef fg_step_t check_fn(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict);
 
 /*
@@ -259,7 +271,7 @@ typedef fg_step_t check_fn(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdic
  * done with this post; the others go on.
  * @return STOP if the post is refused or no layer is left
  */
-static fg_step_t take(fg_case_t *c, check_fn *check, fg_verdict_t *verdict)
+static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *verdict)
 {
     int first = c->charges->nelts;
     int left = 0;
@@ -270,6 +282,10 @@ static fg_step_t take(fg_case_t *c, check_fn *check, fg_verdict_t *verdict)
         fg_verdict_t said = *verdict;
 
         if (!layer->active) {
+            continue;
+        }
+        if (turn != ANY && turn != turn_of(layer)) {
+            left++;
             continue;
         }
         if (check(c, layer, &said) == GO_ON) {
@@ -291,31 +307,37 @@ static fg_step_t take(fg_case_t *c, check_fn *check, fg_verdict_t *verdict)
     return left > 0 ? GO_ON : STOP;
 }
 
-static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
+static fg_step_t take_all(fg_case_t *c, check_fn *const *checks, turn_t turn, fg_verdict_t *verdict)
 {
-    static check_fn *const before_body[] = {check_closed, check_deny, check_country,
-                                            check_attempts};
-    static check_fn *const after_body[] = {check_body, check_submission, check_fields,
-                                           check_captcha,
-                                           /* last, so that nobody uses up a form's budget with
-                                            * posts that fail before */
-                                           check_accepted};
-    apr_size_t i;
-
-    look_up_country(c, verdict);
-    for (i = 0; i < sizeof(before_body) / sizeof(before_body[0]); i++) {
-        if (take(c, before_body[i], verdict) == STOP) {
-            return STOP;
-        }
-    }
-    c->ops->capture(c, &c->captured);
-    c->now = c->ops->now(c);
-    for (i = 0; i < sizeof(after_body) / sizeof(after_body[0]); i++) {
-        if (take(c, after_body[i], verdict) == STOP) {
+    for (; *checks != NULL; checks++) {
+        if (take(c, *checks, turn, verdict) == STOP) {
             return STOP;
         }
     }
     return GO_ON;
+}
+
+static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
+{
+    static check_fn *const without_body[] = {check_closed, check_deny, check_country,
+                                             check_attempts, NULL};
+    static check_fn *const body[] = {check_body, check_submission, NULL};
+    static check_fn *const with_body[] = {check_fields, check_captcha,
+                                          /* last, so that nobody uses up a form's budget with
+                                           * posts that fail before */
+                                          check_accepted, NULL};
+
+    look_up_country(c, verdict);
+    if (take_all(c, without_body, BEFORE_BODY, verdict) == STOP) {
+        return STOP;
+    }
+    c->ops->capture(c, &c->captured);
+    c->now = c->ops->now(c);
+    if (take_all(c, body, ANY, verdict) == STOP ||
+        take_all(c, without_body, AFTER_BODY, verdict) == STOP) {
+        return STOP;
+    }
+    return take_all(c, with_body, ANY, verdict);
 }
 
 void fg_decide(fg_case_t *c, fg_verdict_t *verdict)

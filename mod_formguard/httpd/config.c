@@ -52,6 +52,23 @@ static const char *sections_of(cmd_parms *cmd)
     return text;
 }
 
+/* The ServerName of the virtual host around a line, which stays when lines are put above it. */
+static const char *vhost_name(cmd_parms *cmd)
+{
+    const ap_directive_t *line = cmd->directive;
+
+    while (line->parent != NULL) {
+        line = line->parent;
+    }
+    for (line = line->first_child; line != NULL; line = line->next) {
+        if (strcasecmp(line->directive, "ServerName") == 0) {
+            return line->args;
+        }
+    }
+    return apr_psprintf(cmd->temp_pool, "%s:%u", cmd->server->defn_name,
+                        cmd->server->defn_line_number);
+}
+
 /* Where a line stands. It names the counters of the rules made there, so it must not be something
  * two customers can have in common: in .htaccess that is the file itself, since the sections in it
  * are text the customer chooses. */
@@ -63,8 +80,7 @@ static const char *scope_of(cmd_parms *cmd)
         return apr_pstrcat(cmd->temp_pool, "file:", cmd->directive->filename, sections, NULL);
     }
     if (cmd->server->is_virtual) {
-        return apr_psprintf(cmd->temp_pool, "vhost:%s:%u%s", cmd->server->defn_name,
-                            cmd->server->defn_line_number, sections);
+        return apr_pstrcat(cmd->temp_pool, "vhost:", vhost_name(cmd), sections, NULL);
     }
     return apr_pstrcat(cmd->temp_pool, "server", sections, NULL);
 }
