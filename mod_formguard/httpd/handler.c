@@ -356,6 +356,10 @@ static const fg_policy_stack_t *add_stack(const fg_policy_stack_t *asked,
 
     keep_guard(&asked->server, &sum->server);
     keep_guard(&asked->site, &sum->site);
+    if (fg_policy_override(&sum->server) == FG_OVERRIDE_ALL) {
+        /* The site's has the last word there: also on what the server config says of the URL. */
+        keep_guard(fg_policy_merge(&asked->server, &asked->site, pool), &sum->site);
+    }
     return sum;
 }
 
