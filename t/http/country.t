@@ -101,16 +101,37 @@ my @ANSWERS = (
     },
     {
         name => 'rules of all places together: the most specific wins, the innermost of equals',
-        config => "<Location \@CASE\@>\nFormGuard On\nFormGuardCountry * refuse\nFormGuardCountry DE refuse\n</Location>\n<Location \@CASE\@/b>\nFormGuardCountry JP refuse\n</Location>\n",
+        config => "<Location \@CASE\@>\nFormGuard On\nFormGuardCountry * refuse\nFormGuardCountry DE refuse\n</Location>\n<Location \@CASE\@/b>\nFormGuardCountry JP refuse\n</Location>\n"
+            . join('', map { "<Directory \@HTDOCS\@\@CASE\@/$_->[0]>\nFormGuardCountry $_->[1] allow\n</Directory>\n" } ['a', 'JP,DE'], ['b', 'JP'], ['c', '*']),
+        files => { map({ ("$_/form.cgi" => $SCRIPT) } qw(a b c)) },
+        requests => [
+            (map { { form => 'a=1', path => $_->[0] . '/form.cgi', from => $FROM{$_->[1]}[0], status => $_->[2] } }
+                [qw(a jp 200)], [qw(a de 403)], [qw(a hk 403)], [qw(b jp 403)], [qw(c jp 403)], [qw(c de 403)]),
+        ],
+        log => [$OK, $REFUSED => 5],
+    },
+    {
+        name => 'under FormGuardOverride all .htaccess has the last word, among equals',
+        config => "FormGuardOverride all\n<Location \@CASE\@>\nFormGuard On\nFormGuardCountry * refuse\nFormGuardCountry DE refuse\n</Location>\n<Location \@CASE\@/b>\nFormGuardCountry JP refuse\n</Location>\n",
         files => {
             map({ ("$_/form.cgi" => $SCRIPT) } qw(a b c)), 'a/.htaccess' => "FormGuardCountry JP,DE allow\n", 'b/.htaccess' => "FormGuardCountry JP allow\n",
             'c/.htaccess' => "FormGuardCountry * allow\n",
         },
         requests => [
             (map { { form => 'a=1', path => $_->[0] . '/form.cgi', from => $FROM{$_->[1]}[0], status => $_->[2] } }
-                [qw(a jp 200)], [qw(a de 403)], [qw(a hk 403)], [qw(b jp 403)], [qw(c jp 403)], [qw(c de 403)]),
+                [qw(a jp 200)], [qw(a de 200)], [qw(a hk 403)], [qw(b jp 200)], [qw(c jp 200)], [qw(c de 403)]),
         ],
-        log => [$OK, $REFUSED => 5],
+        log => [$OK => 4, $REFUSED => 2],
+    },
+    {
+        name => 'under FormGuardOverride tighten .htaccess refuses more, and allows nothing the server refuses',
+        config => "<Location \@CASE\@>\nFormGuard On\nFormGuardCountry HK refuse\n</Location>\n",
+        files => { map({ ("$_/form.cgi" => $SCRIPT) } qw(a b)), 'a/.htaccess' => "FormGuardCountry HK,JP allow\nFormGuardCountry * refuse\n" },
+        requests => [
+            (map { { form => 'a=1', path => $_->[0] . '/form.cgi', from => $FROM{$_->[1]}[0], status => $_->[2] } }
+                [qw(a hk 403)], [qw(a jp 200)], [qw(a de 403)], [qw(b hk 403)], [qw(b jp 200)], [qw(b de 200)]),
+        ],
+        log => [$OK => 3, $REFUSED => 3],
     },
     {
         name => 'a country refused takes nothing from a limit',

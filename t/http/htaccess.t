@@ -68,9 +68,9 @@ my @WRONG = (
     ['FormGuardPath', '/a http://b/' => qr/^'http:\/\/b\/' is no URL path/],
     ['FormGuardFormField', '' => qr/^takes one value at least: NAME \[NAME\.\.\.\]$/],
     ['FormGuardFormField', "a $LONG" => qr/^'$LONG' is longer than any field name that is read$/],
-    ['FormGuardLimit', '' => qr/^takes ip\|country/],
-    ['FormGuardLimit', 'ip' => qr/^takes ip\|country/],
-    ['FormGuardLimit', 'address 5/10m' => qr/^'address' is no key: ip, country, country=CC,CC or form$/],
+    ['FormGuardLimit', '' => qr/^takes KEY RATE /],
+    ['FormGuardLimit', 'ip' => qr/^takes KEY RATE /],
+    ['FormGuardLimit', 'address 5/10m' => qr/^'address' is no key: ip, net, country, country=CC,CC, form, site, server or field:NAME$/],
     ['FormGuardLimit', 'ip 5' => qr/^'5'$no_rate/],
     ['FormGuardLimit', 'ip 5/10m five/1h' => qr/^'five\/1h'$no_rate/],
     ['FormGuardLimit', 'ip -1/10m' => qr/^'-1\/10m'$no_rate/],
@@ -84,7 +84,19 @@ my @WRONG = (
     ['FormGuardLimit', 'ip 5/99999999999999999999d' => qr/: the period must be 1s to 366d$/],
     ['FormGuardLimit', 'ip 1/1s 2/2s 3/3s 4/4s 5/5s' => qr/^'ip 1\/1s 2\/2s 3\/3s 4\/4s 5\/5s' has 5 rates: 1 to 4 are possible$/],
     ['FormGuardLimit', 'ip action=log' => qr/ has 0 rates: 1 to 4 are possible$/],
-    ['FormGuardLimit', 'ip 5/10m action=drop' => qr/^'action=drop' is no option: action=refuse, action=log, count=attempts, count=accepted$/],
+    ['FormGuardLimit', 'ip 5/10m action=drop' => qr/^'action=drop' is no action: refuse, challenge, log or close:TIME$/],
+    ['FormGuardLimit', 'ip 5/10m action=allow' => qr/^'action=allow' is no action: /],
+    ['FormGuardLimit', 'ip 5/10m weight=2 colour=red' => qr/^'colour=red' is no option: action=refuse\|challenge\|log\|close:TIME, count=attempts\|accepted, weight=N$/],
+    ['FormGuardLimit', 'form 5/10m action=close:' => qr/^'action=close:' is no time: /],
+    ['FormGuardLimit', 'ip 5/10m action=close:1h' => qr/ can't close the form: one client could close it for everybody; form, site and server can$/],
+    ['FormGuardLimit', 'field:mail 5/10m action=close:1h' => qr/ can't close the form: /],
+    ['FormGuardLimit', 'form 5/10m action=challenge' => qr/ can't challenge: what is counted when accepted is past the captcha; write count=attempts$/],
+    ['FormGuardLimit', 'field:mail 5/10m count=attempts' => qr/ can't count attempts: a field is known when the body is read$/],
+    ['FormGuardLimit', 'field: 5/10m' => qr/^'field:' is no key: /],
+    ['FormGuardLimit', 'ip 5/10m weight=0' => qr/^'weight=0' is out of range: weight=1 to weight=1000$/],
+    ['FormGuardLimit', 'ip 5/10m weight=1001' => qr/^'weight=1001' is out of range: /],
+    ['FormGuardLimit', 'ip 5/10m weight=-1' => qr/^'weight=-1' is out of range: /],
+    ['FormGuardLimit', 'ip 5/10m 2/1m weight=3' => qr/ admits no post at all: its weight is more than its rate$/],
     ['FormGuardLimit', 'ip 5/10m count=' => qr/^'count=' is no option/],
     ['FormGuardLimit', 'country= 5/10m' => qr/^''$no_country/],
     ['FormGuardLimit', 'country=HK,,CN 5/10m' => qr/^''$no_country/],
@@ -93,7 +105,17 @@ my @WRONG = (
     ['FormGuardCountry', 'HK CN refuse' => qr/^takes CC\[,CC\.\.\.\]/],
     ['FormGuardCountry', 'China refuse' => qr/$no_country/],
     ['FormGuardCountry', 'H1 refuse' => qr/^'H1'$no_country/],
-    ['FormGuardCountry', 'HK deny' => qr/^'deny' is none of allow, refuse, log$/],
+    ['FormGuardCountry', 'HK deny' => qr/^'deny' is none of allow, refuse, challenge, log$/],
+    ['FormGuardField', 'required' => qr/^takes NAME \[NAME\.\.\.\] required\|empty\|single-line\|max-links=N /],
+    ['FormGuardField', 'mail action=log' => qr/^takes NAME /],
+    ['FormGuardField', 'mail name' => qr/^'name' is no check: required, empty, single-line or max-links=N$/],
+    ['FormGuardField', 'mail required action=close:1h' => qr/^'action=close:1h' is no action: refuse, challenge or log$/],
+    ['FormGuardField', 'mail required action=allow' => qr/^'action=allow' is no action: /],
+    ['FormGuardField', 'text max-links=' => qr/^'max-links=' is out of range: max-links=0 to max-links=1000$/],
+    ['FormGuardField', 'text max-links=1001' => qr/^'max-links=1001' is out of range: /],
+    ['FormGuardDeny', 'yes' => qr/^'yes' is neither On nor Off$/],
+    ['FormGuardDeny', '' => qr/^takes one value: On\|Off$/],
+    ['FormGuardCaptchaWhen', 'never' => qr/^'never' is neither always nor challenged$/],
     ['FormGuardBodyLimit', '' => qr/^takes SIZE \[over=refuse\|pass\]$/],
     ['FormGuardBodyLimit', '10X' => qr/^'10X'$no_size/],
     ['FormGuardBodyLimit', '-1' => qr/^'-1'$no_size/],
@@ -136,7 +158,7 @@ my @WRONG = (
 my %SERVER_ONLY = (
     FormGuardCaptchaSecretFile => '/etc/passwd', FormGuardCaptchaEndpoint => 'https://evil.test/', FormGuardCaptchaTimeout => '30s',
     FormGuardCaptchaCAFile => '/etc/passwd', FormGuardCaptchaSendRemoteIP => 'Off', FormGuardGeoDatabase => '/etc/passwd',
-    FormGuardCounters => 'shm:1024', FormGuardCaptchaSlots => 1, FormGuardPages => '/tmp',
+    FormGuardCounters => 'shm:1024', FormGuardOverride => 'all', FormGuardSite => 'x', FormGuardCaptchaSlots => 1, FormGuardPages => '/tmp',
 );
 
 my %said;
@@ -227,13 +249,14 @@ for my $d (sort keys %SERVER_ONLY) {
         ok !$ok, "$d in <$name> is refused";
         like $said, qr/^$d not allowed in <$name> context$/m, "$d in <$name>: says so";
     }
-    next if $d =~ /^FormGuardCaptcha(?!Slots)/;
+    next if $d =~ /^FormGuard(?:Captcha(?!Slots)|Override|Site)/;
     my ($ok, $said) = says("<VirtualHost *:80>\nServerName a.test\n$d $SERVER_ONLY{$d}\n</VirtualHost>\n");
     ok !$ok, "$d in <VirtualHost> is refused";
     like $said, qr/^$d cannot occur within <VirtualHost> section$/m, "$d in <VirtualHost>: says so";
 }
 
 for (
+    ['FormGuardOverride', 'some' => qr/'some' is none of none, tighten, all/], ['FormGuardOverride', '' => qr/takes one value: none\|tighten\|all/],
     ['FormGuardCounters', 'redis' => qr/'redis' is not shm or shm:ENTRIES/], ['FormGuardCounters', 'shm:' => qr/'shm:' is out of range: shm:1024 to shm:268435456/],
     ['FormGuardCounters', 'shm:1023' => qr/'.*' is out of range: /], ['FormGuardCounters', 'shm:268435457' => qr/'.*' is out of range: /], ['FormGuardCounters', 'shm:1e6' => qr/'.*' is out of range: /],
     ['FormGuardCounters', 'shm:-5' => qr/'.*' is out of range: /], ['FormGuardCaptchaSlots', '0' => qr/'0' is out of range: 1 to \d+/], ['FormGuardCaptchaSlots', 'many' => qr/'.*' is out of range: /],

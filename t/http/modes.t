@@ -185,8 +185,16 @@ my @REWRITTEN = (
         [post('sub/form.cgi', 200), post('pretty', 403), post('first', 200)], $MISSING, $OK => 2),
     rewritten('Off beside the script, On for the URL', "<Location \@CASE\@/pretty>\n$REFUSE</Location>\n", "FormGuard Off\n",
         [post('sub/form.cgi', 200), post('pretty', 403)], $MISSING),
-    rewritten('DetectionOnly beside the script, On for the URL', "<Location \@CASE\@/pretty>\nFormGuard On\n</Location>\n", "FormGuard DetectionOnly\n$RULES",
+    # Where .htaccess may do everything there is one policy; else the site's rules are its own, and so is its DetectionOnly.
+    rewritten('DetectionOnly beside the script, On for the URL, Override all',
+        "FormGuardOverride all\n<Location \@CASE\@/pretty>\nFormGuard On\n</Location>\n", "FormGuard DetectionOnly\n$RULES",
         [post('sub/form.cgi', 200), post('pretty', 403)], $MISSING, qr/ FG1400: would refuse 403: /),
+    rewritten('DetectionOnly beside the script, On for the URL', "<Location \@CASE\@/pretty>\nFormGuard On\nFormGuardLimit ip 1/1h\n</Location>\n", "FormGuard DetectionOnly\n$RULES",
+        [post('sub/form.cgi', 200), post('pretty', 200), post('pretty', 429)], qr/ FG1400: would refuse 403: / => 2, $FULL),
+    rewritten('Off beside the script, On for the URL, Override all', "FormGuardOverride all\n<Location \@CASE\@/pretty>\n$REFUSE</Location>\n", "FormGuard Off\n",
+        [post('sub/form.cgi', 200), post('pretty', 403)], $MISSING),
+    rewritten('a captcha on the URL, Override all', "FormGuardOverride all\nFormGuard On\nFormGuardLimit ip 100/1h\n<Location \@CASE\@/pretty>\n$RULES</Location>\n", "FormGuardCaptcha off\n",
+        [post('sub/form.cgi', 200), post('pretty', 403), post('first', 200)], $MISSING, $OK => 2),
     rewritten('limits of both, the same one once', "FormGuard On\nFormGuardLimit ip 4/1h\n<Location \@CASE\@/pretty>\nFormGuardLimit ip 2/1h\n</Location>\n", "FormGuardLimit ip 3/1h\n",
         [post('pretty', 200), post('pretty', 200), post('pretty', 429), post('sub/form.cgi', 200), post('sub/form.cgi', 429)],
         $OK => 3, qr{ FG1100: .* rule="ip 2/1h" }, 1, qr{ FG1100: .* rule="ip 3/1h" }),
@@ -261,7 +269,7 @@ my @DEBUG = (
         htaccess => "FormGuard On\nFormGuardCountry JP allow\nFormGuardLimit form 2/10m\nFormGuardLimit ip 5/10m 9/1h\nFormGuardLimit country=HK 1/1h\n",
         form => 'a=1', from => '192.0.2.1', status => 200, log => [qr/ FG/ => '+'],
         test => told('guarded: POST @CASE@/form.cgi, On', 'country: JP', 'country: allowed by JP allow', 'limit ip 5/10m 9/1h: 1 of 5/10m', 'limit ip 5/10m 9/1h: 1 of 9/1h',
-            'limit country=HK 1/1h: does not count this client', 'limit form 2/10m: 1 of 2/10m', 'verdict: accepted', 'FG1000: accepted:'),
+            'limit country=HK 1/1h: does not count this post', 'limit form 2/10m: 1 of 2/10m', 'verdict: accepted', 'FG1000: accepted:'),
     },
     {
         name => 'LogLevel debug: DetectionOnly', loglevel => 'warn formguard:debug', global => "FormGuardGeoDatabase $dir/c.mmdb",
@@ -273,7 +281,8 @@ my @DEBUG = (
         name => 'LogLevel debug: no submission', loglevel => 'warn formguard:debug',
         htaccess => "${REFUSE}FormGuardFormField b\nFormGuardLimit ip 5/10m\n",
         form => 'a=1', status => 200, log => [qr/ FG/ => '+'],
-        test => told('guarded: POST @CASE@/form.cgi, On', 'country: not looked up', 'limit ip 5/10m: 1 of 5/10m', 'verdict: no form field, handed on unjudged'),
+        test => told('guarded: POST @CASE@/form.cgi, On', 'country: not looked up', 'limit ip 5/10m: 1 of 5/10m', 'no form field: not judged',
+            'verdict: no form field, handed on unjudged'),
     },
 );
 

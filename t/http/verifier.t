@@ -42,7 +42,8 @@ sub site
 
 sub base
 {
-    return "FormGuard On\nFormGuardPath *.php *.cgi\nFormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret " . $vendor->secret
+    # The folders of folders() may loosen what an error does.
+    return "FormGuardOverride all\nFormGuard On\nFormGuardPath *.php *.cgi\nFormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret " . $vendor->secret
         . "\nFormGuardCaptchaHostname shop.example\nFormGuardCaptchaCAFile " . $vendor->ca . "\n";
 }
 
