@@ -56,8 +56,11 @@ static const char *const one_of_each[] = {
     "FormGuardFormField your-email",
     "FormGuardLimit ip 5/10m",
     "FormGuardCountry CN refuse",
+    "FormGuardField email single-line",
+    "FormGuardDeny On",
     "FormGuardBodyLimit 1M over=pass",
     "FormGuardCaptcha recaptcha-v3",
+    "FormGuardCaptchaWhen challenged",
     "FormGuardCaptchaSiteKey site-key",
     "FormGuardCaptchaSecret the-secret",
     "FormGuardCaptchaField token",
@@ -69,6 +72,7 @@ static const char *const one_of_each[] = {
     "FormGuardCaptchaEndpoint https://captcha.example/verify",
     "FormGuardCaptchaTimeout 1s",
     "FormGuardCaptchaSendRemoteIP Off",
+    "FormGuardOverride none",
 };
 
 #define DIRECTIVES (sizeof(one_of_each) / sizeof(one_of_each[0]))
@@ -123,6 +127,10 @@ static void fields_do_not_touch_each_other(void **state)
     assert_int_equal(merged->form_fields->nelts, 1);
     assert_int_equal(merged->limits->nelts, 1);
     assert_int_equal(merged->countries->nelts, 1);
+    assert_int_equal(merged->fields->nelts, 1);
+    assert_int_equal(merged->deny, FG_MODE_ON);
+    assert_true(fg_policy_captcha_when_challenged(merged));
+    assert_int_equal(fg_policy_override(merged), FG_OVERRIDE_NONE);
     assert_int_equal(merged->body_limit.size, 1048576);
     assert_ptr_equal(merged->captcha, all->captcha);
     assert_string_equal(merged->captcha_site_key, "site-key");
@@ -256,6 +264,8 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_true(fg_policy_guards_path(policy, "/any/thing"));
     assert_null(fg_policy_captcha(policy));
     assert_null(fg_policy_captcha_field(policy));
+    assert_false(fg_policy_captcha_when_challenged(policy));
+    assert_int_equal(fg_policy_override(policy), FG_OVERRIDE_TIGHTEN);
     assert_int_equal(fg_policy_captcha_timeout(policy), apr_time_from_sec(3));
     assert_true(fg_policy_captcha_min_score(policy) == 0.5);
     assert_int_equal(fg_policy_body_limit(policy), 64 * 1024 * 1024);
@@ -319,11 +329,17 @@ static void any_rule_replaces_the_default_limit(void **state)
         int bare;
         int limits;
     } cases[] = {
-        {"FormGuardLimit form 1/1h", 0, 1},      {"FormGuardCountry * allow", 0, 0},
-        {"FormGuardCaptcha recaptcha-v2", 0, 0}, {"FormGuardCaptcha off", 1, 1},
-        {"FormGuardFormField email", 1, 1},      {"FormGuardPath /contact", 1, 1},
-        {"FormGuardMethods PUT", 1, 1},          {"FormGuardBodyLimit 1K", 1, 1},
+        {"FormGuardLimit form 1/1h", 0, 1},
+        {"FormGuardCountry * allow", 0, 0},
+        {"FormGuardCaptcha recaptcha-v2", 0, 0},
+        {"FormGuardCaptcha off", 1, 1},
+        {"FormGuardFormField email", 1, 1},
+        {"FormGuardPath /contact", 1, 1},
+        {"FormGuardMethods PUT", 1, 1},
+        {"FormGuardBodyLimit 1K", 1, 1},
         {"FormGuardCaptchaSiteKey key", 1, 1},
+        {"FormGuardField email empty", 1, 1},
+        {"FormGuardDeny On", 1, 1},
     };
     size_t i;
 
