@@ -107,6 +107,39 @@ static fg_step_t check_attempts(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *v
     return fg_decide_limits(c, layer, FG_COUNT_ATTEMPTS, NULL, verdict);
 }
 
+/* After the limits: whoever is over one costs no lookup. */
+static fg_step_t check_dnsbl(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict)
+{
+    const apr_array_header_t *rules = layer->policy->dnsbls;
+    int i;
+
+    for (i = 0; rules != NULL && c->ops->dnsbl != NULL && i < rules->nelts; i++) {
+        const fg_dnsbl_rule_t *rule = &APR_ARRAY_IDX(rules, i, fg_dnsbl_rule_t);
+        fg_dnsbl_result_t result;
+        char code[FG_DNSBL_CODE_TEXT];
+
+        memset(&result, 0, sizeof(result));
+        c->ops->dnsbl(c, &rule->zone, fg_policy_dnsbl_timeout(layer->policy), &result);
+        if (!result.cached) {
+            c->now = c->ops->now(c);
+        }
+        if (result.status != FG_DNSBL_LISTED) {
+            trace(c, "blocklist %s: %s", rule->text,
+                  result.status == FG_DNSBL_UNKNOWN ? fg_dnsbl_reason_name(result.reason)
+                                                    : "not listed");
+            continue;
+        }
+        trace(c, "blocklist %s: listed", rule->text);
+        verdict->detail =
+            apr_pstrcat(c->pool, "code=", fg_dnsbl_code_text(code, result.code), NULL);
+        if (fg_decide_act(c, layer, rule->action, FG_DNSBL, rule->text, verdict) == STOP) {
+            return STOP;
+        }
+        verdict->detail = NULL;
+    }
+    return GO_ON;
+}
+
 /* --- body ------------------------------------------------------------------------------------- */
 
 static void want_all(const fg_policy_t *policy, fg_submission_t *submission, apr_pool_t *pool)
@@ -319,8 +352,8 @@ static fg_step_t take_all(fg_case_t *c, check_fn *const *checks, turn_t turn, fg
 
 static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
 {
-    static check_fn *const without_body[] = {check_closed, check_deny, check_country,
-                                             check_attempts, NULL};
+    static check_fn *const without_body[] = {check_closed,   check_deny,  check_country,
+                                             check_attempts, check_dnsbl, NULL};
     static check_fn *const body[] = {check_body, check_submission, NULL};
     static check_fn *const with_body[] = {check_fields, check_captcha,
                                           /* last, so that nobody uses up a form's budget with

@@ -40,6 +40,9 @@ typedef struct fg_server_ops {
     int (*country)(fg_case_t *c, fg_country_code_t code);
     /** Read the body into a submission that was given to fg_decide_wants(). */
     void (*capture)(fg_case_t *c, fg_captured_t *captured);
+    /** Look the client up in a blocklist. */
+    void (*dnsbl)(fg_case_t *c, const fg_dnsbl_zone_t *zone, apr_interval_time_t timeout,
+                  fg_dnsbl_result_t *result);
     /** Judge a well-formed token at its vendor, by the captcha settings of `policy`. */
     void (*verify)(fg_case_t *c, const fg_policy_t *policy, const char *token,
                    fg_captcha_result_t *result);

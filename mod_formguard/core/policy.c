@@ -123,6 +123,13 @@ static void merge_field_rules(fg_policy_field_rules_t *out, const fg_policy_fiel
     *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
 }
 
+static void merge_dnsbls(fg_policy_dnsbls_t *out, const fg_policy_dnsbls_t *add, apr_pool_t *pool)
+{
+    if (*add != NULL) {
+        *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
+    }
+}
+
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool)
 {
     fg_policy_t *out = apr_pmemdup(pool, base, sizeof(*base));
@@ -245,6 +252,11 @@ fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause)
 apr_interval_time_t fg_policy_captcha_timeout(const fg_policy_t *policy)
 {
     return policy->captcha_timeout != 0 ? policy->captcha_timeout : apr_time_from_sec(3);
+}
+
+apr_interval_time_t fg_policy_dnsbl_timeout(const fg_policy_t *policy)
+{
+    return policy->dnsbl_timeout != 0 ? policy->dnsbl_timeout : apr_time_from_sec(1);
 }
 
 double fg_policy_captcha_min_score(const fg_policy_t *policy)

@@ -13,6 +13,7 @@
 #include <apr_tables.h>
 
 #include "captcha.h"
+#include "dnsbl.h"
 #include "rate.h"
 #include "verdict.h"
 
@@ -77,6 +78,13 @@ typedef struct fg_field_rule {
     const char *text;   /**< as configured: `email single-line` */
 } fg_field_rule_t;
 
+/** A blocklist to look in. */
+typedef struct fg_dnsbl_rule {
+    fg_dnsbl_zone_t zone;
+    fg_action_t action; /**< FG_ACT_REFUSE, FG_ACT_LOG or FG_ACT_CHALLENGE */
+    const char *text;   /**< `zen.spamhaus.org`, without a customer's key */
+} fg_dnsbl_rule_t;
+
 /** What `.htaccess` may do to the policy of the server config. */
 typedef enum fg_override {
     FG_OVERRIDE_UNSET,
@@ -136,6 +144,8 @@ typedef struct fg_double {
     F(limits, limits)                                                                              \
     F(countries, countries)                                                                        \
     F(field_rules, fields)                                                                         \
+    F(dnsbls, dnsbls)                                                                              \
+    F(period, dnsbl_timeout)                                                                       \
     F(flag, deny)                                                                                  \
     F(body_limit, body_limit)                                                                      \
     F(provider, captcha)                                                                           \
@@ -166,6 +176,7 @@ typedef const apr_array_header_t *fg_policy_limits_t;
 typedef const apr_array_header_t *fg_policy_countries_t;
 typedef const apr_array_header_t *fg_policy_field_rules_t;
 typedef const struct fg_preset *fg_policy_preset_t;
+typedef const apr_array_header_t *fg_policy_dnsbls_t;
 typedef fg_captcha_when_t fg_policy_when_t;
 typedef fg_override_t fg_policy_override_t;
 typedef fg_body_limit_t fg_policy_body_limit_t;
@@ -318,6 +329,9 @@ int fg_policy_body_over_passes(const fg_policy_t *policy);
  *         `*` does not cover unknown
  */
 const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const char *code);
+
+/** How long a look into one blocklist may take, microseconds. */
+apr_interval_time_t fg_policy_dnsbl_timeout(const fg_policy_t *policy);
 
 /** 1 if some rule of the policy can't be judged without a country database. */
 int fg_policy_needs_country(const fg_policy_t *policy);

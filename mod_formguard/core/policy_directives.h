@@ -29,6 +29,10 @@
       "NAME [NAME...] required|empty|single-line|max-links=N [action=refuse|challenge|log]", "no rule") \
     X("FormGuardDeny", DIR, flag, deny, \
       "On|Off", "Off") \
+    X("FormGuardDNSBL", VHOST, dnsbl, dnsbls,                                                     \
+      "ZONE [CODE[-CODE][,CODE...]] [action=refuse|challenge|log]", "none")                       \
+    X("FormGuardDNSBLTimeout", VHOST, dnsbl_timeout, dnsbl_timeout,                               \
+      "TIME", "1s")                                                                               \
     X("FormGuardBodyLimit", DIR, body_limit, body_limit,                                          \
       "SIZE [over=refuse|pass]", "64M over=refuse")                                               \
     X("FormGuardCaptcha", DIR, captcha, captcha,                                                  \

@@ -56,6 +56,8 @@ FG_PARSER(fg_parse_body_limit);
 FG_PARSER(fg_parse_limit);
 FG_PARSER(fg_parse_country);
 FG_PARSER(fg_parse_field);
+FG_PARSER(fg_parse_dnsbl);
+FG_PARSER(fg_parse_dnsbl_timeout);
 FG_PARSER(fg_parse_preset);
 FG_PARSER(fg_parse_when);
 FG_PARSER(fg_parse_override);

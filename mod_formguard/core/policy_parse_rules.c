@@ -404,3 +404,49 @@ const char *fg_parse_field(const fg_directive_t *directive, fg_policy_t *policy,
     *rules = sum;
     return NULL;
 }
+
+/* --- blocklists ------------------------------------------------------------------------------- */
+
+/* `ZONE [CODES] [action=A]` */
+const char *fg_parse_dnsbl(const fg_directive_t *directive, fg_policy_t *policy,
+                           const fg_words_t *words)
+{
+    fg_policy_dnsbls_t *rules = FIELD(policy, directive, fg_policy_dnsbls_t);
+    fg_dnsbl_rule_t rule;
+    apr_array_header_t *sum;
+    const char *error;
+    int i;
+
+    if (words->argc < 1 || words->argc > 3) {
+        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
+    }
+    memset(&rule, 0, sizeof(rule));
+    rule.action = FG_ACT_REFUSE;
+    error = fg_dnsbl_zone_parse(&rule.zone, words->argv[0], words->pool);
+    for (i = 1; i < words->argc && error == NULL; i++) {
+        if (strncasecmp(words->argv[i], "action=", 7) != 0) {
+            error = fg_dnsbl_codes_parse(&rule.zone, words->argv[i]);
+            continue;
+        }
+        rule.action = action_by_name(words->argv[i] + 7);
+        if (rule.action == FG_ACT_UNSET || rule.action == FG_ACT_ALLOW) {
+            return fg_parse_wrong(words, words->argv[i], "is no action: refuse, challenge or log");
+        }
+    }
+    if (error != NULL) {
+        return fg_parse_wrong(words, words->argv[i > 1 ? i - 1 : 0], error);
+    }
+    rule.text = rule.zone.shown;
+    error = room_for(&sum, *rules, 1, sizeof(fg_dnsbl_rule_t), words);
+    if (error == NULL) {
+        APR_ARRAY_PUSH(sum, fg_dnsbl_rule_t) = rule;
+        *rules = sum;
+    }
+    return error;
+}
+
+const char *fg_parse_dnsbl_timeout(const fg_directive_t *directive, fg_policy_t *policy,
+                                   const fg_words_t *words)
+{
+    return fg_parse_period(directive, policy, words, apr_time_from_msec(10), apr_time_from_sec(5));
+}

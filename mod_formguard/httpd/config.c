@@ -231,6 +231,19 @@ static const char *set_slots(cmd_parms *cmd, void *policy, const char *arg)
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
+static const char *set_resolver(cmd_parms *cmd, void *policy, const char *arg)
+{
+    fg_dnsbl_t *dnsbl;
+
+    (void)policy;
+    if (fg_dnsbl_create(&dnsbl, arg, cmd->temp_pool) != APR_SUCCESS) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is not ADDRESS:PORT[,ADDRESS:PORT...]",
+                            cmd->cmd->name, arg);
+    }
+    server_conf(cmd)->dnsbl_resolver = arg;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
 static const char *set_site(cmd_parms *cmd, void *policy, const char *arg)
 {
     const char *error = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
@@ -269,6 +282,9 @@ const command_rec fg_commands[] = {
                   "shm[:ENTRIES]; default: shm:262144"),
     AP_INIT_TAKE1("FormGuardCaptchaSlots", set_slots, NULL, RSRC_CONF,
                   "NUMBER of workers that may wait for a captcha service; default: a quarter"),
+    AP_INIT_TAKE1(
+        "FormGuardDNSBLResolver", set_resolver, NULL, RSRC_CONF,
+        "ADDRESS:PORT[,ADDRESS:PORT...] to ask blocklists through; default: the system's"),
     AP_INIT_TAKE1("FormGuardSite", set_site, NULL, RSRC_CONF,
                   "EXPR that names the site a post belongs to; default: %{CONTEXT_DOCUMENT_ROOT}"),
     AP_INIT_TAKE1("FormGuardPages", set_pages, NULL, RSRC_CONF,

@@ -37,6 +37,27 @@ static int ask_country(fg_case_t *c, fg_country_code_t code)
     return 1;
 }
 
+static void ask_dnsbl(fg_case_t *c, const fg_dnsbl_zone_t *zone, apr_interval_time_t timeout,
+                      fg_dnsbl_result_t *result)
+{
+    fg_request_t *fr = c->baton;
+    const fg_runtime_t *runtime = fg_runtime();
+
+    result->status = FG_DNSBL_UNKNOWN;
+    result->reason = FG_DNSBL_FAILED;
+    if (runtime->dnsbl == NULL) {
+        return;
+    }
+    fg_dnsbl_check(runtime->dnsbl, runtime->dnsbl_cache, zone, &c->client, c->now.steady,
+                   c->now.steady + timeout, result);
+    if (result->changed) {
+        int level = result->reason == FG_DNSBL_WORKING ? APLOG_NOTICE : APLOG_WARNING;
+
+        ap_log_rerror(APLOG_MARK, level, 0, fr->r, "FG2201: blocklist %s %s", zone->shown,
+                      fg_dnsbl_reason_text(result->reason));
+    }
+}
+
 static void ask_capture(fg_case_t *c, fg_captured_t *captured)
 {
     fg_capture(c->baton, captured);
@@ -50,6 +71,7 @@ static fg_time_t ask_now(fg_case_t *c)
 
 static void note(fg_case_t *c, const fg_verdict_t *verdict)
 {
+    fg_count_logged(verdict);
     fg_logline(c->baton, verdict, FG_LOG_ONLY);
 }
 
@@ -114,6 +136,7 @@ static void ask_verify(fg_case_t *c, const fg_policy_t *policy, const char *toke
         return;
     }
     fg_captcha_verify(runtime->client, &check, token, result, fr->r->pool);
+    fg_stats_time(runtime->stats, FG_STATS_VERIFICATION, result->took);
     fg_slots_release(runtime->slots, &lease);
 }
 
@@ -173,14 +196,15 @@ static void say_presets(fg_case_t *c)
 
 static void decide(fg_request_t *fr)
 {
-    static const fg_server_ops_t quiet = {ask_country, ask_capture, ask_verify, ask_now,
-                                          note,        closed,      NULL};
-    static const fg_server_ops_t telling = {ask_country, ask_capture, ask_verify, ask_now,
-                                            note,        closed,      trace};
+    static const fg_server_ops_t quiet = {ask_country, ask_capture, ask_dnsbl, ask_verify,
+                                          ask_now,     note,        closed,    NULL};
+    static const fg_server_ops_t telling = {ask_country, ask_capture, ask_dnsbl, ask_verify,
+                                            ask_now,     note,        closed,    trace};
     request_rec *r = fr->r;
     fg_case_t *c = &fr->c;
     char form[FG_LOG_VALUE_MAX + 1];
     char site[FG_LOG_VALUE_MAX + 1];
+    fg_time_t started;
     int i;
 
     c->counters = fg_runtime()->counters;
@@ -203,8 +227,10 @@ static void decide(fg_request_t *fr)
     say_presets(c);
     say_bare(r, c);
     say_what_opened(r, c->now);
+    started = c->now;
     fg_decide(c, &fr->verdict);
     fr->judged = 1;
+    fg_count_verdict(fr, started);
 }
 
 /* What the application sees. Its names can't be sent by a client: a header of that name arrives
@@ -384,6 +410,14 @@ static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers,
     return guarding;
 }
 
+static int unguarded(request_rec *r)
+{
+    if (r->method_number == M_POST && !redirects(r)) {
+        fg_count_unguarded(r);
+    }
+    return DECLINED;
+}
+
 int fg_handler(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
@@ -406,12 +440,12 @@ int fg_handler(request_rec *r)
         stack = add_stack(earlier->stack, stack, r->pool);
     }
     if (!stack->has_site && fg_policy_mode(&stack->server) == FG_MODE_OFF) {
-        return DECLINED;
+        return unguarded(r);
     }
     fg_policy_resolve(stack, &layers, r->pool);
     memset(&c, 0, sizeof(c));
     if (!guarding_layers(r, &layers, earlier, &c)) {
-        return DECLINED;
+        return unguarded(r);
     }
     fr = apr_pcalloc(r->pool, sizeof(*fr));
     fr->r = r;

@@ -18,6 +18,8 @@
 #include "core/http_client.h"
 #include "core/policy.h"
 #include "core/slots.h"
+#include "core/stats.h"
+#include "core/throttle.h"
 
 extern module AP_MODULE_DECLARE_DATA formguard_module;
 
@@ -25,11 +27,12 @@ extern module AP_MODULE_DECLARE_DATA formguard_module;
 
 /** What stands once in the server config. Unset members are 0. */
 typedef struct fg_server_conf {
-    const char *geo_database; /**< path, or NULL */
-    apr_uint32_t counters;    /**< keys of the table */
-    int slots;                /**< workers that may wait for a vendor; 0: a quarter of them */
-    const char *pages;        /**< folder of page templates, or NULL */
-    ap_expr_info_t *site;     /**< what the key `site` is, of a virtual host, or NULL */
+    const char *geo_database;   /**< path, or NULL */
+    apr_uint32_t counters;      /**< keys of the table */
+    int slots;                  /**< workers that may wait for a vendor; 0: a quarter of them */
+    const char *pages;          /**< folder of page templates, or NULL */
+    const char *dnsbl_resolver; /**< `ADDRESS:PORT,...`, or NULL for the system's */
+    ap_expr_info_t *site;       /**< what the key `site` is, of a virtual host, or NULL */
 } fg_server_conf_t;
 
 #define FG_COUNTERS_DEFAULT 262144
@@ -55,10 +58,22 @@ typedef struct fg_runtime {
     fg_counters_t *counters;
     fg_slots_t *slots;
     fg_closures_t *closures;
+    fg_stats_t *stats;
+    fg_throttle_t *throttle;
+    fg_dnsbl_cache_t *dnsbl_cache;
+    fg_dnsbl_t *dnsbl;          /**< of this process; NULL: it could not be made */
     fg_country_db_t *countries; /**< NULL: none configured */
     fg_http_client_t *client;   /**< of this process; NULL: it could not be made */
     const char *temp_dir;       /**< for bodies too large for memory */
 } fg_runtime_t;
+
+/**
+ * Set up the memory that outlives restarts, or find it again.
+ * @param runtime its members that lie in that memory are set
+ * @return 1, or 0 after an error was logged
+ */
+int fg_shared_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_pool_t *pconf,
+                     server_rec *s);
 
 /** The runtime; its members are NULL until post_config has run. */
 const fg_runtime_t *fg_runtime(void);
@@ -174,6 +189,17 @@ const char *fg_pages_refusal(apr_pool_t *pool, int language, int status, const c
  * @return 0 to 1000; the most specific range counts
  */
 int fg_accept_quality(apr_pool_t *pool, const char *header, const char *value);
+
+/* --- count.c ---------------------------------------------------------------------------------- */
+
+/** Count what became of a judged post. @param started when its decision began */
+void fg_count_verdict(const fg_request_t *fr, fg_time_t started);
+
+/** Count that a rule with action=log has fired. */
+void fg_count_logged(const fg_verdict_t *verdict);
+
+/** Count a POST that nobody guards, so that a provider finds the mailer nobody knows of. */
+void fg_count_unguarded(request_rec *r);
 
 /* --- logline.c -------------------------------------------------------------------------------- */
 

@@ -16,15 +16,6 @@
 
 APLOG_USE_MODULE(formguard);
 
-#define RETAINED_KEY "mod_formguard counters 2"
-
-/* Kept by the parent over restarts. Holds nothing of this shared object, which may be unloaded.
- * The memory holds the forms that are closed, then the counters, whose secret names both. */
-typedef struct retained {
-    apr_shm_t *counters;
-    apr_uint32_t entries;
-} retained_t;
-
 /* In shared memory: what was said already, by whichever process. */
 typedef struct said {
     _Atomic uint32_t once;        /* one bit an fg_said_t */
@@ -56,84 +47,6 @@ static void write_country_line(void *baton, fg_log_level_t level, apr_status_t r
     if (said == NULL || atomic_exchange(&said->country, hash) != hash) {
         log->write(log->baton, level, rv, text);
     }
-}
-
-/* --- counters --------------------------------------------------------------------------------- */
-
-static apr_size_t closures_room(void)
-{
-    return APR_ALIGN(fg_closures_size(), 64);
-}
-
-static int make_counters(retained_t *kept, apr_uint32_t entries, server_rec *s)
-{
-    apr_size_t size = fg_counters_size(entries);
-    unsigned char secret[16];
-    apr_status_t rv;
-    char *base;
-
-    /* In the process' own pool, so that a restart finds it again. */
-    rv = apr_shm_create(&kept->counters, closures_room() + size, NULL, s->process->pool);
-    if (rv == APR_SUCCESS) {
-        rv = apr_generate_random_bytes(secret, sizeof(secret));
-    }
-    if (rv == APR_SUCCESS) {
-        base = apr_shm_baseaddr_get(kept->counters);
-        fg_closures_format(base, closures_room());
-        rv = fg_counters_format(base + closures_room(), size, entries, secret);
-    }
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
-                     "FG2002: FormGuardCounters shm:%u: no shared memory of %" APR_SIZE_T_FMT
-                     " bytes",
-                     entries, closures_room() + size);
-        kept->counters = NULL;
-        return 0;
-    }
-    kept->entries = entries;
-    return 1;
-}
-
-static apr_status_t open_counters(const retained_t *kept, apr_pool_t *pconf)
-{
-    char *base = apr_shm_baseaddr_get(kept->counters);
-
-    runtime.closures = fg_closures_attach(base, closures_room());
-    if (runtime.closures == NULL) {
-        return APR_EINVAL;
-    }
-    return fg_counters_attach(&runtime.counters, base + closures_room(),
-                              apr_shm_size_get(kept->counters) - closures_room(), pconf);
-}
-
-static int set_up_counters(const fg_server_conf_t *conf, apr_pool_t *pconf, server_rec *s)
-{
-    apr_uint32_t entries = conf->counters != 0 ? conf->counters : FG_COUNTERS_DEFAULT;
-    retained_t *kept = ap_retained_data_get(RETAINED_KEY);
-    apr_status_t rv = APR_EINVAL;
-
-    if (kept == NULL) {
-        kept = ap_retained_data_create(RETAINED_KEY, sizeof(*kept));
-    }
-    if (kept->counters != NULL && kept->entries == entries) {
-        rv = open_counters(kept, pconf);
-    }
-    if (rv == APR_SUCCESS) {
-        return 1;
-    }
-    if (kept->counters != NULL) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "FG2001: counters start anew: their size or layout has changed");
-        apr_shm_destroy(kept->counters); /* old children keep their own map of it */
-    }
-    if (!make_counters(kept, entries, s)) {
-        return 0;
-    }
-    rv = open_counters(kept, pconf);
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "FG2002: the counters can't be opened");
-    }
-    return rv == APR_SUCCESS;
 }
 
 /* --- slots and what was said ------------------------------------------------------------------ */
@@ -211,6 +124,7 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
     (void)plog;
     (void)ptemp;
     runtime.client = NULL;
+    runtime.dnsbl = NULL;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its configuration twice at start: this is the first, for show */
     }
@@ -219,7 +133,7 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2004: FormGuardPages: %s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (!set_up_counters(conf, pconf, s) || !set_up_slots(conf, pconf, s)) {
+    if (!fg_shared_set_up(conf, &runtime, pconf, s) || !set_up_slots(conf, pconf, s)) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     find_temp_dir(pconf, s);
@@ -229,6 +143,7 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
 
 void fg_runtime_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    const fg_server_conf_t *conf = ap_get_module_config(s->module_config, &formguard_module);
     int threads = 0;
     apr_status_t rv;
 
@@ -238,5 +153,11 @@ void fg_runtime_child_init(apr_pool_t *pchild, server_rec *s)
         runtime.client = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
                      "FG2006: no HTTP client: captcha tokens can't be verified");
+    }
+    rv = fg_dnsbl_create(&runtime.dnsbl, conf->dnsbl_resolver, pchild);
+    if (rv != APR_SUCCESS) {
+        runtime.dnsbl = NULL;
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                     "FG2007: no resolver: blocklists can't be asked");
     }
 }

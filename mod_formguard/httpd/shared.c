@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory that outlives restarts: counters, closed forms, statistics, log buckets, answers of
+ * blocklists, one behind the other in one segment. */
+#include "apr_general.h"
+#include "apr_shm.h"
+#include "apr_strings.h"
+
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+#define RETAINED_KEY "mod_formguard memory 3"
+
+/* Answers of blocklists that are kept. */
+#define DNSBL_ENTRIES 16384
+
+/* Kept by the parent over restarts. Holds nothing of this shared object, which may be unloaded. */
+typedef struct retained {
+    apr_shm_t *shm;
+    apr_uint32_t entries;
+} retained_t;
+
+typedef enum section { CLOSURES, STATS, THROTTLE, DNSBL, COUNTERS, SECTIONS } section_t;
+
+typedef struct layout {
+    apr_size_t offset[SECTIONS];
+    apr_size_t size[SECTIONS];
+    apr_size_t total;
+} layout_t;
+
+static void lay_out(layout_t *layout, apr_uint32_t entries)
+{
+    int i;
+
+    layout->size[CLOSURES] = fg_closures_size();
+    layout->size[STATS] = fg_stats_size();
+    layout->size[THROTTLE] = fg_throttle_size();
+    layout->size[DNSBL] = fg_dnsbl_cache_size(DNSBL_ENTRIES);
+    layout->size[COUNTERS] = fg_counters_size(entries);
+    layout->total = 0;
+    for (i = 0; i < SECTIONS; i++) {
+        layout->offset[i] = layout->total;
+        layout->total += APR_ALIGN(layout->size[i], 64);
+    }
+}
+
+static apr_status_t format(char *base, const layout_t *layout, apr_uint32_t entries)
+{
+    unsigned char secret[16];
+    apr_status_t rv = apr_generate_random_bytes(secret, sizeof(secret));
+
+    if (rv == APR_SUCCESS &&
+        fg_closures_format(base + layout->offset[CLOSURES], layout->size[CLOSURES]) == NULL) {
+        rv = APR_EINVAL;
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_stats_format(base + layout->offset[STATS], layout->size[STATS], secret,
+                             apr_time_now());
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_throttle_format(base + layout->offset[THROTTLE], layout->size[THROTTLE], secret);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_dnsbl_cache_format(base + layout->offset[DNSBL], layout->size[DNSBL], DNSBL_ENTRIES,
+                                   secret);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_counters_format(base + layout->offset[COUNTERS], layout->size[COUNTERS], entries,
+                                secret);
+    }
+    return rv;
+}
+
+static apr_status_t attach(const retained_t *kept, const layout_t *layout, fg_runtime_t *runtime,
+                           apr_pool_t *pconf)
+{
+    char *base = apr_shm_baseaddr_get(kept->shm);
+    apr_status_t rv = APR_EINVAL;
+
+    if (apr_shm_size_get(kept->shm) < layout->total) {
+        return APR_EINVAL;
+    }
+    runtime->closures = fg_closures_attach(base + layout->offset[CLOSURES], layout->size[CLOSURES]);
+    if (runtime->closures != NULL) {
+        rv = fg_stats_attach(&runtime->stats, base + layout->offset[STATS], layout->size[STATS],
+                             pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_throttle_attach(&runtime->throttle, base + layout->offset[THROTTLE],
+                                layout->size[THROTTLE], pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_dnsbl_cache_attach(&runtime->dnsbl_cache, base + layout->offset[DNSBL],
+                                   layout->size[DNSBL], pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_counters_attach(&runtime->counters, base + layout->offset[COUNTERS],
+                                layout->size[COUNTERS], pconf);
+    }
+    return rv;
+}
+
+static int make(retained_t *kept, const layout_t *layout, apr_uint32_t entries, server_rec *s)
+{
+    /* In the process' own pool, so that a restart finds it again. */
+    apr_status_t rv = apr_shm_create(&kept->shm, layout->total, NULL, s->process->pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = format(apr_shm_baseaddr_get(kept->shm), layout, entries);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "FG2002: FormGuardCounters shm:%u: no shared memory of %" APR_SIZE_T_FMT
+                     " bytes",
+                     entries, layout->total);
+        kept->shm = NULL;
+        return 0;
+    }
+    kept->entries = entries;
+    return 1;
+}
+
+int fg_shared_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_pool_t *pconf,
+                     server_rec *s)
+{
+    apr_uint32_t entries = conf->counters != 0 ? conf->counters : FG_COUNTERS_DEFAULT;
+    retained_t *kept = ap_retained_data_get(RETAINED_KEY);
+    apr_status_t rv = APR_EINVAL;
+    layout_t layout;
+
+    lay_out(&layout, entries);
+    if (kept == NULL) {
+        kept = ap_retained_data_create(RETAINED_KEY, sizeof(*kept));
+    }
+    if (kept->shm != NULL && kept->entries == entries) {
+        rv = attach(kept, &layout, runtime, pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        return 1;
+    }
+    if (kept->shm != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "FG2001: counters start anew: their size or layout has changed");
+        apr_shm_destroy(kept->shm); /* old children keep their own map of it */
+    }
+    if (!make(kept, &layout, entries, s)) {
+        return 0;
+    }
+    rv = attach(kept, &layout, runtime, pconf);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "FG2002: the counters can't be opened");
+    }
+    return rv == APR_SUCCESS;
+}
