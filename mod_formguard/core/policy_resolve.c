@@ -85,17 +85,28 @@ static int challenges(const fg_policy_t *policy)
  * one, the site's, and no easier than the server would ask. */
 static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
 {
+    apr_interval_time_t most =
+        server->captcha_max_age != 0 ? server->captcha_max_age : fg_policy_captcha(site)->life;
+
     if (fg_policy_captcha_min_score(site) < fg_policy_captcha_min_score(server)) {
         site->captcha_min_score = server->captcha_min_score;
         site->captcha_min_score.value = fg_policy_captcha_min_score(server);
         site->captcha_min_score.set = 1;
     }
     site->captcha_hostnames = server->captcha_hostnames;
-    if (server->captcha_max_age != 0 &&
-        (site->captcha_max_age == 0 || site->captcha_max_age > server->captcha_max_age)) {
-        site->captcha_max_age = server->captcha_max_age;
+    if (server->captcha_action != NULL) {
+        site->captcha_action = server->captcha_action;
+    }
+    if (site->captcha_max_age == 0 || site->captcha_max_age > most) {
+        site->captcha_max_age = most;
     }
     site->captcha_on_error = server->captcha_on_error;
+    if (site->captcha != server->captcha || site->captcha_secret != server->captcha_secret) {
+        /* Keys of the site's own: with wrong ones every post would fail for these causes. */
+        site->captcha_on_error.action[FG_CAUSE_BAD_SECRET] = FG_ACT_REFUSE;
+        site->captcha_on_error.action[FG_CAUSE_QUOTA] = FG_ACT_REFUSE;
+        site->captcha_on_error.action[FG_CAUSE_SERVER_ERROR] = FG_ACT_REFUSE;
+    }
     if (fg_policy_captcha(server) != NULL && !fg_policy_captcha_when_challenged(server)) {
         site->captcha_when = FG_WHEN_ALWAYS;
     }
