@@ -34,6 +34,7 @@ static struct world {
     const char *json;   /* a JSON body instead, or NULL */
     const char *query;
     fg_captcha_result_t result;
+    fg_dnsbl_result_t listing;
     fg_time_t now;
     fg_time_t later; /* what the clock says when asked again */
 
@@ -91,6 +92,16 @@ static inline void op_capture(fg_case_t *c, fg_captured_t *captured)
     }
 }
 
+static inline void op_dnsbl(fg_case_t *c, const fg_dnsbl_zone_t *zone, apr_interval_time_t timeout,
+                            fg_dnsbl_result_t *result)
+{
+    (void)c;
+    (void)zone;
+    assert_true(timeout > 0);
+    call("dnsbl");
+    *result = world.listing;
+}
+
 static inline void op_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
                              fg_captcha_result_t *result)
 {
@@ -128,8 +139,14 @@ static inline void op_trace(fg_case_t *c, const char *text)
     append(world.trace, sizeof(world.trace), text, "\n");
 }
 
-static const fg_server_ops_t ops = {op_country, op_capture, op_verify, op_now,
-                                    op_note,    op_closed,  op_trace};
+static const fg_server_ops_t ops = {.country = op_country,
+                                    .capture = op_capture,
+                                    .dnsbl = op_dnsbl,
+                                    .verify = op_verify,
+                                    .now = op_now,
+                                    .note = op_note,
+                                    .closed = op_closed,
+                                    .trace = op_trace};
 
 #define SECOND apr_time_from_sec(1)
 
@@ -312,13 +329,12 @@ static inline void assert_would(fg_verdict_t verdict, fg_reason_t reason)
     assert_true(verdict.would);
 }
 
-/* A rule of every kind. */
+/* A rule of every kind that is judged before the body is read where it can be. */
 static inline void configure_everything(void)
 {
     configure("FormGuardCountry CN refuse");
     configure("FormGuardLimit form 2/1h");
     configure("FormGuardLimit ip 3/10m");
-    configure("FormGuardFormField email");
     configure("FormGuardCaptcha recaptcha-v3");
 }
 

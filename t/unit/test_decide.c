@@ -158,6 +158,49 @@ static void a_logged_country_goes_on(void **state)
     assert_string_equal(world.note.country, "DE");
 }
 
+/* --- blocklists ------------------------------------------------------------------------------- */
+
+static void only_a_listing_refuses(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardDNSBL zen.example");
+    configure("FormGuardLimit ip 3/10m");
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country dnsbl now capture now");
+    world.listing.status = FG_DNSBL_UNKNOWN;
+    world.listing.reason = FG_DNSBL_TAMPERED;
+    world.listing.code = 0x7f000001;
+    assert_accepted(decide());
+    world.listing.status = FG_DNSBL_LISTED;
+    world.listing.reason = FG_DNSBL_WORKING;
+    world.listing.code = 0x7f000004;
+    world.listing.cached = 1;
+    verdict = decide();
+    assert_refused(verdict, FG_DNSBL);
+    assert_string_equal(verdict.rule, "zen.example");
+    assert_string_equal(verdict.detail, "code=127.0.0.4");
+    assert_string_equal(world.calls, "country dnsbl");
+    assert_refused(decide(), FG_LIMIT); /* costs no lookup */
+    assert_string_equal(world.calls, "country");
+}
+
+static void a_listing_may_only_be_logged(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardDNSBL zen.example action=log");
+    world.listing.status = FG_DNSBL_LISTED;
+    world.listing.code = 0x7f000002;
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_null(verdict.detail);
+    assert_refused(world.note, FG_DNSBL);
+    assert_string_equal(world.note.detail, "code=127.0.0.2");
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 static void each_country_is_counted_by_itself(void **state)
@@ -348,6 +391,7 @@ static void what_is_no_submission_gives_its_attempts_back(void **state)
 
     (void)state;
     configure_everything();
+    configure("FormGuardFormField email");
     world.posted = "action=heartbeat";
     verdict = decide();
     assert_int_equal(verdict.outcome, FG_OUT_PASS);
@@ -358,6 +402,41 @@ static void what_is_no_submission_gives_its_attempts_back(void **state)
     assert_int_equal(used_by_client("ip 3/10m"), 0);
     assert_int_equal(used_by_form("form 2/1h"), 0);
     assert_non_null(strstr(world.trace, "verdict: no form field, handed on unjudged"));
+}
+
+/* Whether a post is the form's business is known when its body is. */
+static void an_editor_behind_a_busy_address_is_not_refused(void **state)
+{
+    int i;
+
+    (void)state;
+    configure_everything();
+    configure("FormGuardFormField email");
+    world.posted = "email=x";
+    for (i = 0; i < 3; i++) {
+        assert_refused(decide(), FG_CAPTCHA_MISSING);
+    }
+    assert_refused(decide(), FG_LIMIT);
+    assert_string_equal(world.calls, "country capture now");
+    world.posted = "post=9&action=edit";
+    assert_int_equal(decide().outcome, FG_OUT_PASS);
+    world.country = "CN";
+    assert_int_equal(decide().outcome, FG_OUT_PASS);
+    world.posted = "email=x";
+    assert_refused(decide(), FG_COUNTRY);
+    assert_int_equal(used_by_client("ip 3/10m"), 3);
+}
+
+static void a_field_may_be_known_by_its_value(void **state)
+{
+    (void)state;
+    configure("FormGuardFormField action=send token");
+    world.posted = "action=send";
+    assert_int_equal(decide().outcome, FG_OUT_ACCEPT);
+    world.posted = "action=heartbeat";
+    assert_int_equal(decide().outcome, FG_OUT_PASS);
+    world.posted = "action=heartbeat&token=";
+    assert_int_equal(decide().outcome, FG_OUT_ACCEPT);
 }
 
 static void one_of_the_forms_fields_makes_a_submission(void **state)
@@ -388,6 +467,8 @@ int main(void)
         TEST(the_unknown_have_rules_of_their_own),
         TEST(an_allowed_country_is_traced_with_its_rule),
         TEST(a_logged_country_goes_on),
+        TEST(only_a_listing_refuses),
+        TEST(a_listing_may_only_be_logged),
         TEST(each_country_is_counted_by_itself),
         TEST(clients_are_an_address_or_a_64),
         TEST(forms_are_counted_apart),
@@ -399,6 +480,8 @@ int main(void)
         TEST(what_the_body_came_to_decides),
         TEST(over_pass_lets_a_large_body_pass_uninspected),
         TEST(what_is_no_submission_gives_its_attempts_back),
+        TEST(an_editor_behind_a_busy_address_is_not_refused),
+        TEST(a_field_may_be_known_by_its_value),
         TEST(one_of_the_forms_fields_makes_a_submission),
     };
 
