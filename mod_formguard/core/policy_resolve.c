@@ -44,6 +44,7 @@ static fg_policy_t *site_policy(const fg_policy_stack_t *stack, apr_pool_t *pool
     site->limits = stack->site.limits;
     site->countries = stack->site.countries;
     site->fields = stack->site.fields;
+    site->dnsbls = stack->site.dnsbls;
     site->deny = stack->site.deny;
     site->captcha = stack->site.captcha;
     if (site->captcha == NULL && stack->site.captcha_secret != NULL) {
@@ -75,6 +76,11 @@ static int challenges(const fg_policy_t *policy)
     }
     for (i = 0; policy->fields != NULL && i < policy->fields->nelts; i++) {
         if (APR_ARRAY_IDX(policy->fields, i, fg_field_rule_t).action == FG_ACT_CHALLENGE) {
+            return 1;
+        }
+    }
+    for (i = 0; policy->dnsbls != NULL && i < policy->dnsbls->nelts; i++) {
+        if (APR_ARRAY_IDX(policy->dnsbls, i, fg_dnsbl_rule_t).action == FG_ACT_CHALLENGE) {
             return 1;
         }
     }

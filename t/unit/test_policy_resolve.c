@@ -149,12 +149,14 @@ static void the_sites_rules_stand_alone_with_counters_of_their_own(void **state)
 
     (void)state;
     layers = resolve("FormGuard On\nFormGuardLimit ip 5/10m\nFormGuardCountry CN refuse\n"
-                     "FormGuardField name required\nFormGuardDeny On",
+                     "FormGuardField name required\nFormGuardDeny On\n"
+                     "FormGuardDNSBL zen.example",
                      "FormGuardLimit ip 5/10m\nFormGuardLimit server 9/1h");
     assert_int_equal(layers.count, 2);
     assert_int_equal(layers.layer[1]->limits->nelts, 2);
     assert_null(layers.layer[1]->countries);
     assert_null(layers.layer[1]->fields);
+    assert_null(layers.layer[1]->dnsbls);
     assert_int_equal(layers.layer[1]->deny, FG_MODE_UNSET);
     assert_true(APR_ARRAY_IDX(layers.layer[0]->limits, 0, fg_limit_t).id !=
                 APR_ARRAY_IDX(layers.layer[1]->limits, 0, fg_limit_t).id);
@@ -301,6 +303,7 @@ static void what_answers_the_servers_challenge_is_no_easier(void **state)
         "FormGuard On\nFormGuardLimit ip 5/10m\nFormGuardCountry CN refuse\n"
         "FormGuardCountry * challenge",
         "FormGuard On\nFormGuardField message max-links=1 action=challenge",
+        "FormGuard On\nFormGuardDNSBL zen.example action=challenge",
     };
     const fg_policy_t *site;
     size_t i;
