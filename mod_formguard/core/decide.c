@@ -286,9 +286,9 @@ static fg_step_t check_accepted(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *v
 /* --- the whole -------------------------------------------------------------------------------- */
 
 /*
- * What needs no body is checked before it, so that who is refused costs no reading. But a layer that
- * looks for form fields does not know before the body whether this post is its business: an editor
- * at work behind the address of a busy form must not be refused for what the form has seen.
+ * What needs no body is checked before it, so that who is refused costs no reading. But a layer
+ * that looks for form fields does not know before the body whether this post is its business: an
+ * editor at work behind the address of a busy form must not be refused for what the form has seen.
  */
 typedef enum turn { ANY, BEFORE_BODY, AFTER_BODY } turn_t;
 

@@ -6,14 +6,11 @@
  *        module and the check of the manual are made from it.
  */
 #ifndef FG_POLICY_DIRECTIVES_H
-#define FG_POLICY_DIRECTIVES_H
-
-/* clang-format off */
 #define FG_POLICY_DIRECTIVES(X)                                                                   \
     X("FormGuard", DIR, mode, mode,                                                               \
       "On|Off|DetectionOnly", "Off")                                                              \
     X("FormGuardPreset", DIR, preset, preset,                                                     \
-      "contact-form-7|mw-wp-form|wpforms|elementor|ninja-forms|php-mailer", "none")                    \
+      "contact-form-7|mw-wp-form|wpforms|elementor|ninja-forms|php-mailer", "none")               \
     X("FormGuardMethods", DIR, methods, methods,                                                  \
       "METHOD [METHOD...]", "POST")                                                               \
     X("FormGuardPath", DIR, paths, paths,                                                         \
@@ -21,14 +18,16 @@
     X("FormGuardFormField", DIR, fields, form_fields,                                             \
       "NAME [NAME...]", "every post")                                                             \
     X("FormGuardLimit", DIR, limit, limits,                                                       \
-      "KEY RATE [RATE...] [action=refuse|challenge|log|close:TIME] [count=attempts|accepted] [weight=N]", \
+      "KEY RATE [RATE...] [action=refuse|challenge|log|close:TIME] "                              \
+      "[count=attempts|accepted] [weight=N]",                                                     \
       "ip 10/10m 60/1d where no other rule is set")                                               \
     X("FormGuardCountry", DIR, country, countries,                                                \
-      "CC[,CC...]|EU|unknown|* allow|refuse|challenge|log", "every country is allowed")                     \
-    X("FormGuardField", DIR, field, fields, \
-      "NAME [NAME...] required|empty|single-line|max-links=N [action=refuse|challenge|log]", "no rule") \
-    X("FormGuardDeny", DIR, flag, deny, \
-      "On|Off", "Off") \
+      "CC[,CC...]|EU|unknown|* allow|refuse|challenge|log", "every country is allowed")           \
+    X("FormGuardField", DIR, field, fields,                                                       \
+      "NAME [NAME...] required|empty|single-line|max-links=N [action=refuse|challenge|log]",      \
+      "no rule")                                                                                  \
+    X("FormGuardDeny", DIR, flag, deny,                                                           \
+      "On|Off", "Off")                                                                            \
     X("FormGuardDNSBL", VHOST, dnsbl, dnsbls,                                                     \
       "ZONE [CODE[-CODE][,CODE...]] [action=refuse|challenge|log]", "none")                       \
     X("FormGuardDNSBLTimeout", VHOST, dnsbl_timeout, dnsbl_timeout,                               \
@@ -37,8 +36,8 @@
       "SIZE [over=refuse|pass]", "64M over=refuse")                                               \
     X("FormGuardCaptcha", DIR, captcha, captcha,                                                  \
       "off|recaptcha-v2|recaptcha-v3", "off")                                                     \
-    X("FormGuardCaptchaWhen", DIR, when, captcha_when, \
-      "always|challenged", "always") \
+    X("FormGuardCaptchaWhen", DIR, when, captcha_when,                                            \
+      "always|challenged", "always")                                                              \
     X("FormGuardCaptchaSiteKey", DIR, text, captcha_site_key,                                     \
       "KEY", "none")                                                                              \
     X("FormGuardCaptchaSecret", DIR, secret, captcha_secret,                                      \
@@ -64,8 +63,8 @@
     X("FormGuardCaptchaCAFile", VHOST, ca_file, captcha_ca_file,                                  \
       "PATH", "the system's")                                                                     \
     X("FormGuardCaptchaSendRemoteIP", VHOST, flag, captcha_send_ip,                               \
-      "On|Off", "On") \
-    X("FormGuardOverride", VHOST, override, override, \
+      "On|Off", "On")                                                                             \
+    X("FormGuardOverride", VHOST, override, override,                                             \
       "none|tighten|all", "tighten")
 /* clang-format on */
 

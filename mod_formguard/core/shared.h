@@ -33,7 +33,7 @@ typedef struct fg_shared_header {
     unsigned char secret[APR_SIPHASH_KSIZE];
 } fg_shared_header_t;
 
-/* Which reasons there are, and in which order. */
+/** Which reasons there are, and in which order. */
 static inline apr_uint64_t fg_shared_reasons(void)
 {
     static const unsigned char key[APR_SIPHASH_KSIZE] = "formguard tags.";
@@ -45,7 +45,7 @@ static inline apr_uint64_t fg_shared_reasons(void)
     return apr_siphash24(tags, sizeof(tags), key);
 }
 
-/* Wipe `bytes` of memory and say what it is. */
+/** Wipe `bytes` of memory and say what it is. */
 static inline apr_status_t fg_shared_format(void *mem, apr_size_t size, apr_size_t bytes,
                                             apr_uint64_t magic, apr_uint64_t version,
                                             const unsigned char secret[APR_SIPHASH_KSIZE])
@@ -64,7 +64,7 @@ static inline apr_status_t fg_shared_format(void *mem, apr_size_t size, apr_size
     return APR_SUCCESS;
 }
 
-/* Whether the memory is what fg_shared_format() made of it. */
+/** Whether the memory is what fg_shared_format() made of it. */
 static inline int fg_shared_is(const void *mem, apr_size_t size, apr_size_t bytes,
                                apr_uint64_t magic, apr_uint64_t version)
 {
@@ -78,35 +78,37 @@ static inline int fg_shared_is(const void *mem, apr_size_t size, apr_size_t byte
 #define FG_SHARED_GENERATION APR_UINT64_C(0xffff)
 #define FG_SHARED_VALUE      APR_UINT64_C(0xffffffffffff)
 
-/* The identity in a hash; never 0. */
+/** The identity in a hash; never 0. */
 static inline apr_uint64_t fg_shared_identity(apr_uint64_t hash)
 {
     return hash >> 16 ? hash >> 16 : 1;
 }
 
+/** The identity in a key. */
 static inline apr_uint64_t fg_shared_key_identity(apr_uint64_t key)
 {
     return key >> 16;
 }
 
-/* The key of the tenant that comes after `old`. */
+/** The key of the tenant that comes after `old`. */
 static inline apr_uint64_t fg_shared_next_key(apr_uint64_t old, apr_uint64_t identity)
 {
     return identity << 16 | ((old + 1) & FG_SHARED_GENERATION);
 }
 
-/* Whether the tagged word is that of the key's tenant. */
+/** Whether the tagged word is that of the key's tenant. */
 static inline int fg_shared_belongs(apr_uint64_t word, apr_uint64_t key)
 {
     return word >> 48 == (key & FG_SHARED_GENERATION);
 }
 
+/** A value as the tagged word of the key's tenant. */
 static inline apr_uint64_t fg_shared_tag(apr_uint64_t key, apr_uint64_t value)
 {
     return (key & FG_SHARED_GENERATION) << 48 | (value & FG_SHARED_VALUE);
 }
 
-/* The value of a tagged word; 0 if it is not the key's. */
+/** The value of a tagged word; 0 if it is not the key's. */
 static inline apr_uint64_t fg_shared_value(apr_uint64_t word, apr_uint64_t key)
 {
     return fg_shared_belongs(word, key) ? word & FG_SHARED_VALUE : 0;

@@ -218,7 +218,7 @@ static void name_slot(table_t *table, unsigned int n, apr_uint64_t key, const la
         }
         atomic_store_explicit(&slot->label[i], label->bytes.word[i], memory_order_relaxed);
     }
-    /* If another has named it meanwhile: for this tenant the same, for a later one it shall stay. */
+    /* If another has named it meanwhile: for this tenant the same, a later one's shall stay. */
     if (atomic_load(&table->key[n]) == key) {
         atomic_compare_exchange_strong(&slot->meta, &meta, named);
     }
