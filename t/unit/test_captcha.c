@@ -565,7 +565,7 @@ static void test_names(void **state)
     }
     assert_string_equal(fg_cause_name(FG_CAUSE_SERVER_ERROR), "server-error");
     assert_int_equal(fg_cause_by_name("none"), FG_CAUSE_NONE);
-    assert_int_equal(fg_cause_by_name("Timeout"), FG_CAUSE_NONE);
+    assert_int_equal(fg_cause_by_name("Timeout"), FG_CAUSE_TIMEOUT); /* as directives are */
 }
 
 int main(void)
