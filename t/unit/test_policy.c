@@ -58,6 +58,8 @@ static const char *const one_of_each[] = {
     "FormGuardCountry CN refuse",
     "FormGuardField email single-line",
     "FormGuardDeny On",
+    "FormGuardDNSBL zen.example",
+    "FormGuardDNSBLTimeout 2s",
     "FormGuardBodyLimit 1M over=pass",
     "FormGuardCaptcha recaptcha-v3",
     "FormGuardCaptchaWhen challenged",
@@ -129,6 +131,8 @@ static void fields_do_not_touch_each_other(void **state)
     assert_int_equal(merged->countries->nelts, 1);
     assert_int_equal(merged->fields->nelts, 1);
     assert_int_equal(merged->deny, FG_MODE_ON);
+    assert_int_equal(merged->dnsbls->nelts, 1);
+    assert_int_equal(fg_policy_dnsbl_timeout(merged), apr_time_from_sec(2));
     assert_true(fg_policy_captcha_when_challenged(merged));
     assert_int_equal(fg_policy_override(merged), FG_OVERRIDE_NONE);
     assert_int_equal(merged->body_limit.size, 1048576);
@@ -249,6 +253,28 @@ static void error_policies_merge_cause_by_cause(void **state)
     assert_int_equal(fg_policy_on_error(outer, FG_CAUSE_QUOTA), FG_ACT_ALLOW);
 }
 
+static void presets_are_good_lines_and_can_be_overridden(void **state)
+{
+    const fg_preset_t *preset;
+    fg_policy_t *policy;
+
+    (void)state;
+    for (preset = fg_presets; preset->name != NULL; preset++) {
+        const fg_policy_t zero = {0};
+
+        policy = policy_in("h", apr_pstrcat(pool, "FormGuardPreset ", preset->name, NULL), NULL);
+        assert_ptr_equal(policy->preset, preset);
+        assert_memory_not_equal(policy, &zero, sizeof(zero));
+        assert_int_equal(fg_policy_mode(policy), FG_MODE_OFF); /* it switches nothing on */
+        assert_non_null(strstr(line_directive("FormGuardPreset")->syntax, preset->name));
+    }
+    policy = policy_in("here", "FormGuardPreset contact-form-7", "FormGuardCaptchaField token",
+                       "FormGuardCaptcha recaptcha-v3", NULL);
+    assert_string_equal(fg_policy_captcha_field(policy), "token");
+    assert_string_equal(APR_ARRAY_IDX(policy->form_fields, 0, const char *), "_wpcf7");
+    assert_int_equal(policy->fields->nelts, 3);
+}
+
 /* --- defaults --------------------------------------------------------------------------------- */
 
 static void defaults_are_those_of_the_manual(void **state)
@@ -266,6 +292,7 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_null(fg_policy_captcha_field(policy));
     assert_false(fg_policy_captcha_when_challenged(policy));
     assert_int_equal(fg_policy_override(policy), FG_OVERRIDE_TIGHTEN);
+    assert_int_equal(fg_policy_dnsbl_timeout(policy), apr_time_from_sec(1));
     assert_int_equal(fg_policy_captcha_timeout(policy), apr_time_from_sec(3));
     assert_true(fg_policy_captcha_min_score(policy) == 0.5);
     assert_int_equal(fg_policy_body_limit(policy), 64 * 1024 * 1024);
@@ -548,6 +575,7 @@ int main(void)
         cmocka_unit_test(the_same_limit_is_there_once),
         cmocka_unit_test(countries_add_up_and_the_inner_of_equals_wins),
         cmocka_unit_test(error_policies_merge_cause_by_cause),
+        cmocka_unit_test(presets_are_good_lines_and_can_be_overridden),
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(the_captcha_field_is_the_services_unless_set),
         cmocka_unit_test(a_bare_policy_has_the_default_limit),

@@ -526,7 +526,7 @@ static void hostile_words_break_nothing(void **state)
                 fg_words_t first = {1, argv, "here", 0, NULL, NULL, pool, pool};
 
                 /* Where the first word is wrong already, that is the one to be named. */
-                if (row->context == FG_CTX_DIR && fg_policy_apply(row, empty(), &first) != NULL) {
+                if (fg_policy_apply(row, empty(), &first) != NULL) {
                     word = "";
                 }
                 judge_hostile(row, 2, argv, word);

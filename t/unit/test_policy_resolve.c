@@ -105,8 +105,8 @@ static void nothing_in_htaccess_changes_the_servers_layer(void **state)
         "FormGuardCaptchaMinScore 0",
         "FormGuardCaptchaHostname *",
         "FormGuardCaptchaMaxAge 1d",
-        "FormGuardCaptchaOnError timeout=allow unreachable=allow server-error=allow quota=allow "
-        "bad-secret=allow busy=allow",
+        ("FormGuardCaptchaOnError timeout=allow unreachable=allow server-error=allow quota=allow "
+         "bad-secret=allow busy=allow"),
     };
     size_t i;
 
@@ -300,8 +300,8 @@ static void what_answers_the_servers_challenge_is_no_easier(void **state)
                                "FormGuardCaptchaOnError bad-secret=allow";
     static const char *const challenging[] = {
         "FormGuard On\nFormGuardLimit ip 5/10m action=challenge",
-        "FormGuard On\nFormGuardLimit ip 5/10m\nFormGuardCountry CN refuse\n"
-        "FormGuardCountry * challenge",
+        ("FormGuard On\nFormGuardLimit ip 5/10m\nFormGuardCountry CN refuse\n"
+         "FormGuardCountry * challenge"),
         "FormGuard On\nFormGuardField message max-links=1 action=challenge",
         "FormGuard On\nFormGuardDNSBL zen.example action=challenge",
     };
