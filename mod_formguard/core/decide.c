@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <apr_fnmatch.h>
+
 #include "decide_internal.h"
 
 fg_step_t fg_decide_refuse(fg_verdict_t *verdict, fg_reason_t reason, const char *detail)
@@ -151,7 +153,9 @@ static void want_all(const fg_policy_t *policy, fg_submission_t *submission, apr
     for (i = 0; names != NULL && i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
 
-        fg_submission_want(submission, apr_pstrmemdup(pool, name, strcspn(name, "=")));
+        if (!fg_policy_is_path(name)) {
+            fg_submission_want(submission, apr_pstrmemdup(pool, name, strcspn(name, "=")));
+        }
     }
     for (i = 0; policy->fields != NULL && i < policy->fields->nelts; i++) {
         fg_submission_watch(submission, APR_ARRAY_IDX(policy->fields, i, fg_field_rule_t).name);
@@ -218,20 +222,34 @@ static fg_step_t check_body(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdi
     return fg_decide_refuse(verdict, FG_INTERNAL, captured->detail);
 }
 
-/* `NAME`, or `NAME=VALUE`, which a field in the query meets by its name alone: its value was not
- * kept, and to judge one post too many is the safe side. */
-static int has_field(const char *wanted, const fg_submission_t *submission, apr_pool_t *pool)
+/* Software that takes posts at a URL of its own needs no field: a robot leaves it out. */
+static int has_path(const char *wanted, const fg_case_t *c)
+{
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        if (c->path[i] != NULL &&
+            apr_fnmatch(wanted, c->path[i], APR_FNM_CASE_BLIND) == APR_SUCCESS) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* `NAME`, `NAME=VALUE`, or the path of a URL where every post is a submission. */
+static int has_field(const char *wanted, const fg_case_t *c)
 {
     const char *equals = strchr(wanted, '=');
-    const char *name;
-    const char *value;
 
-    if (equals == NULL) {
-        return fg_submission_has(submission, wanted);
+    if (fg_policy_is_path(wanted)) {
+        return has_path(wanted, c);
     }
-    name = apr_pstrmemdup(pool, wanted, (apr_size_t)(equals - wanted));
-    value = fg_submission_value(submission, name, NULL, NULL);
-    return value != NULL ? strcmp(value, equals + 1) == 0 : fg_submission_has(submission, name);
+    if (equals == NULL) {
+        return fg_submission_has(c->captured.submission, wanted);
+    }
+    return fg_submission_has_value(c->captured.submission,
+                                   apr_pstrmemdup(c->pool, wanted, (apr_size_t)(equals - wanted)),
+                                   equals + 1);
 }
 
 static int is_submission(const fg_case_t *c, const fg_policy_t *policy)
@@ -242,8 +260,7 @@ static int is_submission(const fg_case_t *c, const fg_policy_t *policy)
         return 1;
     }
     for (i = 0; i < policy->form_fields->nelts; i++) {
-        if (has_field(APR_ARRAY_IDX(policy->form_fields, i, const char *), c->captured.submission,
-                      c->pool)) {
+        if (has_field(APR_ARRAY_IDX(policy->form_fields, i, const char *), c)) {
             return 1;
         }
     }

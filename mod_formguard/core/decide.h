@@ -74,6 +74,7 @@ struct fg_case {
     fg_address_t client;
     const char *form;        /**< virtual host and script: what the key `form` counts by */
     const char *label;       /**< site and path, for people */
+    const char *path[2];     /**< URL path: as asked for, and as it is now; NULL: not known */
     const char *site;        /**< what the key `site` counts by */
     fg_closures_t *closures; /**< forms that are closed, or NULL */
     fg_time_t now;

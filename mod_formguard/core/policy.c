@@ -222,6 +222,11 @@ int fg_policy_guards_path(const fg_policy_t *policy, const char *path)
     return 0;
 }
 
+int fg_policy_is_path(const char *word)
+{
+    return *word == '/' || *word == '*';
+}
+
 int fg_policy_captcha_when_challenged(const fg_policy_t *policy)
 {
     return policy->captcha_when == FG_WHEN_CHALLENGED;

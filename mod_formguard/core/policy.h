@@ -298,6 +298,9 @@ int fg_policy_guards_method(const fg_policy_t *policy, const char *method);
 /** 1 if a post to this path is guarded. */
 int fg_policy_guards_path(const fg_policy_t *policy, const char *path);
 
+/** 1 if a word of FormGuardFormField is a URL path and no field: it starts with `/` or `*`. */
+int fg_policy_is_path(const char *word);
+
 /** The captcha provider asked for, or NULL. */
 const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy);
 

@@ -86,7 +86,7 @@ static const char *check_method(const char *word)
 
 static const char *check_path(const char *word)
 {
-    return *word == '/' || *word == '*' ? NULL : "is no URL path: it must start with '/' or '*'";
+    return fg_policy_is_path(word) ? NULL : "is no URL path: it must start with '/' or '*'";
 }
 
 static const char *check_name(const char *word)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <apr_fnmatch.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
 
@@ -19,6 +20,7 @@ typedef struct wanted {
     apr_size_t total;     /* bytes posted */
     int in_body;          /* there in any shape */
     int in_query;
+    const char *query_value; /* the last one in the query, if it is one whole string; else NULL */
     int watched;
     fg_field_facts_t facts;
 } wanted_t;
@@ -190,7 +192,7 @@ void fg_submission_field(void *baton, const fg_field_t *field)
     }
 }
 
-/* A field of the query string only counts as being there. */
+/* A field of the query string is there, and may be told by its value; no rule judges it. */
 static void query_field(void *baton, const fg_field_t *field)
 {
     fg_submission_t *submission = baton;
@@ -199,9 +201,15 @@ static void query_field(void *baton, const fg_field_t *field)
     for (i = 0; i < submission->wanted->nelts; i++) {
         wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
 
-        if ((field->name_len == w->name_len && memcmp(field->name, w->name, w->name_len) == 0) ||
-            inside(field->name, field->name_len, w->name, w->name_len, '[')) {
+        if (field->name_len == w->name_len && memcmp(field->name, w->name, w->name_len) == 0) {
             w->in_query = 1;
+            w->query_value = field->total_len == field->value_len
+                                 ? apr_pstrmemdup(submission->pool, field->value, field->value_len)
+                                 : NULL;
+        }
+        else if (inside(field->name, field->name_len, w->name, w->name_len, '[')) {
+            w->in_query = 1;
+            w->query_value = NULL;
         }
     }
 }
@@ -223,7 +231,10 @@ fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *qu
     }
     /* The application reads on where this reader stops: what is behind may be any field. */
     for (i = 0; status != FG_BODY_OK && i < submission->wanted->nelts; i++) {
-        APR_ARRAY_IDX(submission->wanted, i, wanted_t).in_query = 1;
+        wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
+
+        w->in_query = 1;
+        w->query_value = NULL;
     }
     return status;
 }
@@ -233,6 +244,20 @@ int fg_submission_has(const fg_submission_t *submission, const char *name)
     const wanted_t *w = find(submission, name);
 
     return w != NULL && (w->in_body || w->in_query);
+}
+
+static int value_matches(const char *glob, const char *value)
+{
+    return value == NULL || apr_fnmatch(glob, value, APR_FNM_CASE_BLIND) == APR_SUCCESS;
+}
+
+int fg_submission_has_value(const fg_submission_t *submission, const char *name, const char *glob)
+{
+    const wanted_t *w = find(submission, name);
+
+    return w != NULL &&
+           ((w->in_body && value_matches(glob, w->len == w->total ? w->value : NULL)) ||
+            (w->in_query && value_matches(glob, w->query_value)));
 }
 
 const char *fg_submission_value(const fg_submission_t *submission, const char *name,

@@ -48,13 +48,20 @@ void fg_submission_field(void *baton, const fg_field_t *field);
 void fg_submission_json(fg_submission_t *submission, int json);
 
 /**
- * Read the query string of the URL; its fields count for fg_submission_has() only. Where it is over
- * the caps every wanted field counts as being there: it may be, behind what was read.
+ * Read the query string of the URL; its fields count for fg_submission_has() and
+ * fg_submission_has_value() only. Where it is over the caps every wanted field counts as being there: it may be, behind what was read.
  */
 fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *query);
 
 /** 1 if a wanted field was posted in the body or named in the query, as string, array or file. */
 int fg_submission_has(const fg_submission_t *submission, const char *name);
+
+/**
+ * 1 if a wanted field has a value that matches, in the body or in the query. What is not known as
+ * one whole string (an array, a file, a value over the cap, a query over the caps) may.
+ * @param glob `*` and `?` stand for anything, and letters for both cases
+ */
+int fg_submission_has_value(const fg_submission_t *submission, const char *name, const char *glob);
 
 /**
  * A wanted field's value in the body.

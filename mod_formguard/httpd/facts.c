@@ -94,6 +94,11 @@ int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy)
            guards(policy, r, r->uri);
 }
 
+const char *fg_facts_path_asked(request_rec *r)
+{
+    return path_asked_for(first_request(r));
+}
+
 const char *fg_facts_path(request_rec *r)
 {
     request_rec *first = first_request(r);

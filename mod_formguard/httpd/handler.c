@@ -214,6 +214,8 @@ static void decide(fg_request_t *fr)
     c->form = fg_facts_form(r);
     c->label = apr_pstrcat(r->pool, "form=", fg_log_value(form, fr->path),
                            " site=", fg_log_value(site, r->server->server_hostname), NULL);
+    c->path[0] = fg_facts_path_asked(r);
+    c->path[1] = r->uri;
     c->site = fg_facts_site(r);
     c->now = fg_facts_now();
     c->pool = r->pool;

@@ -118,6 +118,9 @@ int fg_handler(request_rec *r);
  * with and without path info. */
 int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy);
 
+/** The path the client asked for, with path info. */
+const char *fg_facts_path_asked(request_rec *r);
+
 /** The path the client asked for, without path info. */
 const char *fg_facts_path(request_rec *r);
 

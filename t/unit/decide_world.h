@@ -25,6 +25,7 @@ static struct world {
     fg_counters_t *counters;
     void *closed_memory;
     fg_closures_t *closures; /* or NULL */
+    const char *path;        /* of the URL, or NULL */
     const char *form;
     const char *place; /* what the key `site` counts by */
 
@@ -229,6 +230,8 @@ static inline void prepare(fg_case_t *c, const char *address)
     c->closures = world.closures;
     c->ops = &ops;
     c->baton = &world;
+    c->path[0] = NULL;
+    c->path[1] = world.path;
     c->form = world.form;
     c->label = "form=/contact.php site=www.example.org";
     c->site = world.place;

@@ -439,6 +439,54 @@ static void a_field_may_be_known_by_its_value(void **state)
     assert_int_equal(decide().outcome, FG_OUT_ACCEPT);
 }
 
+static void a_value_in_the_query_tells_too(void **state)
+{
+    static const struct {
+        const char *query, *posted;
+        fg_outcome_t outcome;
+    } cases[] = {
+        {"action=send", "x=1", FG_OUT_ACCEPT},
+        {"x=1&action=SEND", "", FG_OUT_ACCEPT},
+        {"action=heartbeat", "data=1", FG_OUT_PASS},
+        {"action=send&action=heartbeat", "", FG_OUT_PASS},  /* PHP: the last one */
+        {"action=send", "action=heartbeat", FG_OUT_ACCEPT}, /* either may be asked for */
+        {"action=heartbeat", "action=send", FG_OUT_ACCEPT},
+        {"action[]=heartbeat", "", FG_OUT_ACCEPT}, /* no string: who knows */
+        {"", "action[]=heartbeat", FG_OUT_ACCEPT},
+        {"route=/forms/12/Feedback/", "", FG_OUT_ACCEPT},
+        {"route=/posts/12", "", FG_OUT_PASS},
+        {"route=%2Fforms%2F12%2Ffeedback", "", FG_OUT_ACCEPT},
+        {"", "route=/forms/12/feedback", FG_OUT_ACCEPT},
+    };
+    size_t i;
+
+    (void)state;
+    configure("FormGuardFormField action=send route=*/forms/*/feedback*");
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world.query = cases[i].query;
+        world.posted = cases[i].posted;
+        if (decide().outcome != cases[i].outcome) {
+            fail_msg("?%s and %s", cases[i].query, cases[i].posted);
+        }
+    }
+}
+
+static void a_url_of_the_forms_own_needs_no_field(void **state)
+{
+    (void)state;
+    configure("FormGuardFormField email */forms/*/feedback*");
+    world.posted = "text=x";
+    assert_int_equal(decide().outcome, FG_OUT_PASS);
+    world.path = "/wp-json/forms/12/feedback";
+    assert_int_equal(decide().outcome, FG_OUT_ACCEPT);
+    world.path = "/wp-json/FORMS/12/Feedback/";
+    assert_int_equal(decide().outcome, FG_OUT_ACCEPT);
+    world.path = "/wp-json/forms/12";
+    assert_int_equal(decide().outcome, FG_OUT_PASS);
+    world.posted = "email=x";
+    assert_int_equal(decide().outcome, FG_OUT_ACCEPT);
+}
+
 static void one_of_the_forms_fields_makes_a_submission(void **state)
 {
     (void)state;
@@ -483,6 +531,8 @@ int main(void)
         TEST(an_editor_behind_a_busy_address_is_not_refused),
         TEST(a_field_may_be_known_by_its_value),
         TEST(one_of_the_forms_fields_makes_a_submission),
+        TEST(a_value_in_the_query_tells_too),
+        TEST(a_url_of_the_forms_own_needs_no_field),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

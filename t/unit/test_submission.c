@@ -235,7 +235,7 @@ static void a_value_may_hold_nul_and_be_cut(void **state)
 
 /* --- query ------------------------------------------------------------------------------------ */
 
-static void the_query_counts_as_being_there_only(void **state)
+static void the_query_has_no_value_of_the_body(void **state)
 {
     static const struct {
         const char *wanted;
@@ -281,6 +281,32 @@ static void a_query_is_named_by_php_under_a_json_body_too(void **state)
     assert_true(fg_submission_has(submission, "your.name"));
 }
 
+static void a_value_may_be_in_the_body_or_in_the_query(void **state)
+{
+    fg_submission_t *submission = wanting("a");
+    char *query = apr_palloc(pool, 21000);
+
+    (void)state;
+    assert_false(fg_submission_has_value(submission, "a", "*"));
+    assert_false(fg_submission_has_value(submission, "never asked for", "*"));
+    post(submission, FORM, "a=body");
+    assert_int_equal(fg_submission_query(submission, "a=query"), FG_BODY_OK);
+    assert_true(fg_submission_has_value(submission, "a", "BODY"));
+    assert_true(fg_submission_has_value(submission, "a", "q?er*"));
+    assert_false(fg_submission_has_value(submission, "a", "quer"));
+    assert_false(fg_submission_has_value(submission, "a", "x"));
+
+    submission = wanting("a"); /* longer than what is kept: nobody knows its end */
+    memset(query, 'z', 20002);
+    memcpy(query, "a=", 2);
+    query[20002] = '\0';
+    assert_int_equal(fg_submission_query(submission, query), FG_BODY_OK);
+    assert_true(fg_submission_has_value(submission, "a", "x"));
+    submission = wanting("a");
+    post(submission, FORM, query);
+    assert_true(fg_submission_has_value(submission, "a", "x"));
+}
+
 /* PHP reads on behind a name of any length: who hides the form's field there gains nothing. */
 static void a_query_that_is_not_read_to_its_end_may_name_anything(void **state)
 {
@@ -292,6 +318,7 @@ static void a_query_that_is_not_read_to_its_end_may_name_anything(void **state)
     strcpy(query + 2000, "=1&a=2");
     assert_int_equal(fg_submission_query(submission, query), FG_BODY_NAME_TOO_LONG);
     assert_true(fg_submission_has(submission, "a"));
+    assert_true(fg_submission_has_value(submission, "a", "any"));
     assert_null(fg_submission_value(submission, "a", NULL, NULL));
 
     submission = wanting("a");
@@ -378,10 +405,11 @@ int main(void)
         cmocka_unit_test(several_names_do_not_mix),
         cmocka_unit_test(two_spellings_of_one_name_both_find_it),
         cmocka_unit_test(a_value_may_hold_nul_and_be_cut),
-        cmocka_unit_test(the_query_counts_as_being_there_only),
+        cmocka_unit_test(the_query_has_no_value_of_the_body),
         cmocka_unit_test(a_query_does_not_disturb_the_body),
         cmocka_unit_test(a_query_is_named_by_php_under_a_json_body_too),
         cmocka_unit_test(a_query_that_is_not_read_to_its_end_may_name_anything),
+        cmocka_unit_test(a_value_may_be_in_the_body_or_in_the_query),
         cmocka_unit_test(repeated_names_cost_no_memory),
         cmocka_unit_test(growing_values_move_seldom),
     };
