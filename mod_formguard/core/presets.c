@@ -8,12 +8,18 @@
 
 #define WORDS_MAX 16
 
-/* Names of fields: as the software's own forms post them. Contact Form 7 takes a post with its
- * field at any URL of the site, so no path narrows it; the three that post to admin-ajax.php are
- * told from everything else there by `action`. */
+/*
+ * Names of fields are what the software's own scripts and templates post.
+ *
+ * Contact Form 7 takes a post with its field at any URL of the site, so no path narrows it; at its
+ * REST route, by path or as `rest_route`, it takes one without that field, too. MW WP Form and
+ * WPForms take theirs at the form's own page. Elementor and Ninja Forms post to admin-ajax.php,
+ * where `action`, in body or query, tells them from everything else.
+ */
 const fg_preset_t fg_presets[] = {
     {"contact-form-7",
-     "FormGuardFormField _wpcf7\n"
+     "FormGuardFormField _wpcf7 _wpcf7_unit_tag */contact-forms/*/feedback* "
+     "rest_route=*/contact-forms/*/feedback*\n"
      "FormGuardCaptchaField _wpcf7_recaptcha_response\n"
      "FormGuardField your-name your-email your-subject single-line\n",
      FG_REPLY_CONTACT_FORM_7},
@@ -29,8 +35,9 @@ const fg_preset_t fg_presets[] = {
      "FormGuardFormField action=nf_ajax_submit\n",
      FG_REPLY_PROBLEM},
     {"php-mailer",
-     "FormGuardPath *.php *.php/* *.cgi\n"
-     "FormGuardField name email mail subject tel phone company single-line\n",
+     "FormGuardPath *.php *.php/* *.cgi *.cgi/* *.pl *.pl/*\n"
+     "FormGuardField name email e-mail mail from subject tel phone company single-line\n"
+     "FormGuardField Name Email E-mail Mail From Subject Tel Phone Company single-line\n",
      FG_REPLY_PROBLEM},
     {NULL, NULL, FG_REPLY_PROBLEM}};
 

@@ -16,6 +16,9 @@ APLOG_USE_MODULE(formguard);
 
 #define JSON_TYPE "application/problem+json"
 
+/* Longest id that Contact Form 7's `into` is given. */
+#define UNIT_TAG_MAX 64
+
 /* A script rather than a page is waiting: it says so by Accept, by the header old libraries send,
  * or, for fetch() without any of them, by what the browser says of the request. */
 static int wants_json(request_rec *r)
@@ -112,33 +115,74 @@ static const char *problem(fg_request_t *fr, int language, const char *key)
                         json_string(pool, text), json_string(pool, key), retry);
 }
 
-/* The reply a preset of an active policy asks for. */
-static fg_reply_t reply_shape(const fg_case_t *c)
+/* 1 if a preset of some policy in force answers in that shape. */
+static int has_reply(const fg_case_t *c, fg_reply_t reply)
 {
     int i;
 
-    for (i = c->layers - 1; i >= 0; i--) {
-        if (c->layer[i].policy->preset != NULL) {
-            return c->layer[i].policy->preset->reply;
+    for (i = 0; i < c->layers; i++) {
+        const fg_preset_t *preset = c->layer[i].policy->preset;
+
+        if (preset != NULL && preset->reply == reply) {
+            return 1;
         }
     }
-    return FG_REPLY_PROBLEM;
+    return 0;
 }
 
-/* Contact Form 7 posts to .../contact-forms/ID/feedback. */
-static int contact_form_id(const char *path)
+/* Contact Form 7's script posts to .../contact-forms/ID/feedback, or with that as `rest_route`.
+ * Its preset may hold for a whole site, whose other scripts expect no such thing. */
+static int from_contact_form_7(const fg_request_t *fr)
 {
-    const char *at = strstr(path, "/contact-forms/");
-    int id = 0;
-
-    for (at = at != NULL ? at + 15 : ""; apr_isdigit(*at) && id < 100000000; at++) {
-        id = id * 10 + (*at - '0');
-    }
-    return id;
+    return has_reply(&fr->c, FG_REPLY_CONTACT_FORM_7) &&
+           (strstr(fg_facts_path_asked(fr->r), "/contact-forms/") != NULL ||
+            (fr->r->args != NULL && strstr(fr->r->args, "contact-forms") != NULL));
 }
 
-/* What Contact Form 7's script shows in its own place; with anything else its spinner would turn
- * for ever (its REST API, "feedback"). */
+/* A field of Contact Form 7's own, reduced to what may stand in an id; "" if the body was not read
+ * or it is not there. */
+static const char *own_field(const fg_request_t *fr, const char *name)
+{
+    const fg_submission_t *submission = fr->c.captured.submission;
+    const char *value =
+        submission != NULL ? fg_submission_value(submission, name, NULL, NULL) : NULL;
+    char *out;
+    char *p;
+
+    if (value == NULL) {
+        return "";
+    }
+    for (p = out = apr_palloc(fr->r->pool, UNIT_TAG_MAX + 1); p < out + UNIT_TAG_MAX; value++) {
+        if (*value == '\0') {
+            break;
+        }
+        if (apr_isalnum(*value) || *value == '-' || *value == '_') {
+            *p++ = *value;
+        }
+    }
+    *p = '\0';
+    return out;
+}
+
+static int number_at(const char *text)
+{
+    int number = 0;
+
+    for (; apr_isdigit(*text) && number < 100000000; text++) {
+        number = number * 10 + (*text - '0');
+    }
+    return number;
+}
+
+static int contact_form_id(const fg_request_t *fr)
+{
+    const char *at = strstr(fg_facts_path_asked(fr->r), "/contact-forms/");
+
+    return number_at(at != NULL ? at + 15 : own_field(fr, "_wpcf7"));
+}
+
+/* What its script shows in its own place; with anything else its spinner would turn for ever (its
+ * REST API, "feedback"). */
 static const char *contact_form_7(fg_request_t *fr, int language, const char *key)
 {
     apr_pool_t *pool = fr->r->pool;
@@ -146,8 +190,9 @@ static const char *contact_form_7(fg_request_t *fr, int language, const char *ke
 
     return apr_psprintf(pool,
                         "{\"contact_form_id\":%d,\"status\":\"spam\",\"message\":%s,"
-                        "\"into\":\"\",\"invalid_fields\":[],\"posted_data_hash\":\"\"}\n",
-                        contact_form_id(fr->path), json_string(pool, text));
+                        "\"into\":\"#%s\",\"invalid_fields\":[],\"posted_data_hash\":\"\"}\n",
+                        contact_form_id(fr), json_string(pool, text),
+                        own_field(fr, "_wpcf7_unit_tag"));
 }
 
 int fg_respond(fg_request_t *fr)
@@ -166,7 +211,7 @@ int fg_respond(fg_request_t *fr)
     r->status = verdict->status;
     apr_table_setn(r->err_headers_out, "Vary", "Accept, Accept-Language");
     apr_table_setn(r->err_headers_out, "Content-Language", fg_pages_tag(language));
-    if (wants_json(r) && reply_shape(&fr->c) == FG_REPLY_CONTACT_FORM_7) {
+    if (wants_json(r) && from_contact_form_7(fr)) {
         r->status = HTTP_OK;
         ap_set_content_type(r, "application/json");
         text = contact_form_7(fr, language, key);
