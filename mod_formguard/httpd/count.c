@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a status page shows is counted here. */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "apr_strings.h"
@@ -8,10 +9,31 @@
 
 APLOG_USE_MODULE(formguard);
 
+/* Note of a request that was counted as unguarded. */
+#define COUNTED "formguard-counted"
+
 /* `www.example.jp/contact.php`: what a table of forms is by. */
 static const char *label_of(request_rec *r, const char *path)
 {
     return apr_pstrcat(r->pool, r->server->server_hostname, path, NULL);
+}
+
+/* What a client is counted under: of an IPv6 address the /64, as limits do. One customer's line can
+ * fill any table with the addresses it has. */
+static const char *client_of(const fg_request_t *fr)
+{
+    const fg_address_t *address = &fr->c.client;
+    unsigned char net[16] = {0};
+    char text[INET6_ADDRSTRLEN];
+
+    if (address->family != 6) {
+        return fr->r->useragent_ip;
+    }
+    memcpy(net, address->bytes, 8);
+    if (inet_ntop(AF_INET6, net, text, sizeof(text)) == NULL) {
+        return fr->r->useragent_ip;
+    }
+    return apr_pstrcat(fr->r->pool, text, "/64", NULL);
 }
 
 static fg_stats_column_t column_of(const fg_verdict_t *verdict)
@@ -28,17 +50,17 @@ void fg_count_verdict(const fg_request_t *fr, fg_time_t started)
     const fg_verdict_t *verdict = &fr->verdict;
     request_rec *r = fr->r;
     fg_time_t now = fg_facts_now();
-    const char *label;
+    const char *label = label_of(r, fr->path);
+    const char *client = client_of(fr);
 
-    if (verdict->outcome == FG_OUT_PASS) {
-        return; /* no submission: none of our business */
-    }
-    label = label_of(r, fr->path);
     fg_stats_verdict(stats, verdict->reason, verdict->would ? FG_STATS_WOULD : FG_STATS_DONE);
+    if (verdict->outcome == FG_OUT_PASS) {
+        fg_count_unguarded(r); /* no field of FormGuardFormField: nothing has guarded it */
+        return;
+    }
     fg_stats_time(stats, FG_STATS_DECISION, now.steady - started.steady);
     fg_stats_post(stats, FG_STATS_FORMS, label, strlen(label), column_of(verdict), now.steady);
-    fg_stats_post(stats, FG_STATS_CLIENTS, r->useragent_ip, strlen(r->useragent_ip),
-                  column_of(verdict), now.steady);
+    fg_stats_post(stats, FG_STATS_CLIENTS, client, strlen(client), column_of(verdict), now.steady);
 }
 
 void fg_count_logged(const fg_verdict_t *verdict)
@@ -49,11 +71,18 @@ void fg_count_logged(const fg_verdict_t *verdict)
 void fg_count_unguarded(request_rec *r)
 {
     fg_stats_t *stats = fg_runtime()->stats;
+    const request_rec *pass;
     const char *label;
 
     if (r->method_number != M_POST || r->status != HTTP_OK || stats == NULL) {
         return;
     }
+    for (pass = r->prev; pass != NULL; pass = pass->prev) {
+        if (apr_table_get(pass->notes, COUNTED) != NULL) {
+            return; /* Action, and whatever else goes on as an internal redirect */
+        }
+    }
+    apr_table_setn(r->notes, COUNTED, "1");
     label = label_of(r, fg_facts_path(r));
     fg_stats_post(stats, FG_STATS_UNGUARDED, label, strlen(label), FG_STATS_POSTED,
                   fg_facts_now().steady);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "module.h"
+#include "status.h"
 
 static void register_hooks(apr_pool_t *pool)
 {
@@ -10,6 +10,8 @@ static void register_hooks(apr_pool_t *pool)
     /* A content handler, not an access or fixups hook: those are bypassed by `Satisfy any`, skipped
      * on internal redirects, and run before other modules' body filters are in place. */
     ap_hook_handler(fg_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(fg_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    fg_status_register();
 }
 
 /* clang-format off */

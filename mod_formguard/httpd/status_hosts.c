@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each virtual host enforces: its own level, and the sections in it that say something of
+ * ours. */
+#include <string.h>
+
+#include "apr_strings.h"
+
+#include "http_core.h"
+#include "http_main.h"
+
+#include "status.h"
+
+APLOG_USE_MODULE(formguard);
+
+/* Sections in sections are followed so deep. */
+#define DEPTH_MAX 4
+
+const char *fg_status_mode(fg_mode_t mode)
+{
+    return mode == FG_MODE_ON ? "On" : mode == FG_MODE_DETECT ? "DetectionOnly" : "Off";
+}
+
+const char *fg_status_override(fg_override_t override)
+{
+    return override == FG_OVERRIDE_NONE ? "none" : override == FG_OVERRIDE_ALL ? "all" : "tighten";
+}
+
+/* --- one scope -------------------------------------------------------------------------------- */
+
+/* The texts of an array of rules, whose member `text` stands at `offset`. */
+static const apr_array_header_t *texts(const apr_array_header_t *rules, apr_size_t offset,
+                                       apr_pool_t *pool)
+{
+    apr_array_header_t *out = apr_array_make(pool, 4, sizeof(const char *));
+    int i;
+
+    for (i = 0; rules != NULL && i < rules->nelts; i++) {
+        const char *text;
+
+        memcpy(&text, rules->elts + (apr_size_t)i * (apr_size_t)rules->elt_size + offset,
+               sizeof(text));
+        APR_ARRAY_PUSH(out, const char *) = text;
+    }
+    return out;
+}
+
+static void describe(fg_status_scope_t *scope, const char *where, const fg_policy_t *policy,
+                     apr_pool_t *pool)
+{
+    const fg_captcha_provider_t *captcha = fg_policy_captcha(policy);
+
+    scope->where = where;
+    scope->mode = fg_policy_mode(policy);
+    scope->override = fg_policy_override(policy);
+    scope->captcha = captcha != NULL ? captcha->name : NULL;
+    scope->paths = policy->paths;
+    scope->limits =
+        texts(scope->mode == FG_MODE_OFF ? policy->limits : fg_policy_limits(policy, pool),
+              APR_OFFSETOF(fg_limit_t, text), pool);
+    scope->countries = texts(policy->countries, APR_OFFSETOF(fg_country_rule_t, text), pool);
+    scope->fields = texts(policy->fields, APR_OFFSETOF(fg_field_rule_t, text), pool);
+    scope->dnsbls = texts(policy->dnsbls, APR_OFFSETOF(fg_dnsbl_rule_t, text), pool);
+    scope->deny = policy->deny == FG_MODE_ON;
+}
+
+/* --- sections --------------------------------------------------------------------------------- */
+
+typedef struct walk {
+    apr_pool_t *pool;
+    apr_array_header_t *scope;
+    const apr_array_header_t *inherited; /* sections that are listed with the main server */
+    int left_out;
+    void (*found)(void *baton, const fg_policy_t *policy); /* told of each policy, or NULL */
+    void *baton;
+} walk_t;
+
+static const fg_policy_stack_t *stack_of(const ap_conf_vector_t *conf)
+{
+    return ap_get_module_config(conf, &formguard_module);
+}
+
+static int says_something(const fg_policy_stack_t *stack)
+{
+    static const fg_policy_t nothing;
+
+    return stack != NULL && memcmp(&stack->server, &nothing, sizeof(nothing)) != 0;
+}
+
+static void walk_sections(walk_t *walk, const fg_policy_stack_t *outer, const char *where,
+                          const char *kind, const apr_array_header_t *sections, int depth);
+
+static void walk_inside(walk_t *walk, const fg_policy_stack_t *here, const char *where,
+                        const core_dir_config *core, int depth)
+{
+    if (core != NULL && depth < DEPTH_MAX) {
+        walk_sections(walk, here, where, "Files", core->sec_file, depth + 1);
+        walk_sections(walk, here, where, "If", core->sec_if, depth + 1);
+    }
+}
+
+static void walk_sections(walk_t *walk, const fg_policy_stack_t *outer, const char *where,
+                          const char *kind, const apr_array_header_t *sections, int depth)
+{
+    int i;
+
+    for (i = 0; sections != NULL && i < sections->nelts; i++) {
+        ap_conf_vector_t *conf = APR_ARRAY_IDX(sections, i, ap_conf_vector_t *);
+        const core_dir_config *core = ap_get_core_module_config(conf);
+        const fg_policy_stack_t *own = stack_of(conf);
+        const fg_policy_stack_t *here = outer;
+        const char *inside;
+
+        if (walk->inherited != NULL && depth == 0 && i < walk->inherited->nelts &&
+            conf == APR_ARRAY_IDX(walk->inherited, i, ap_conf_vector_t *)) {
+            continue;
+        }
+        inside = apr_pstrcat(walk->pool, where, *where != '\0' ? " " : "", kind,
+                             core != NULL && core->r != NULL ? "Match" : "",
+                             strcmp(kind, "If") != 0 && core != NULL && core->d != NULL ? " " : "",
+                             strcmp(kind, "If") != 0 && core != NULL ? core->d : NULL, NULL);
+        if (says_something(own)) {
+            here = fg_policy_stack_merge(outer, own, walk->pool);
+            if (walk->found != NULL) {
+                walk->found(walk->baton, &here->server);
+            }
+            if (walk->scope->nelts <= FG_STATUS_SECTIONS_MAX) {
+                fg_status_scope_t *scope = apr_array_push(walk->scope);
+
+                describe(scope, inside, &here->server, walk->pool);
+            }
+            else {
+                walk->left_out++;
+            }
+        }
+        walk_inside(walk, here, inside, core, depth);
+    }
+}
+
+/* httpd puts the main server's sections before a virtual host's own (merge_core_server_configs,
+ * merge_core_dir_configs). Those are listed with the main server alone. */
+static void walk_own(walk_t *walk, const fg_policy_stack_t *outer, const char *kind,
+                     const apr_array_header_t *all, const apr_array_header_t *inherited)
+{
+    walk->inherited = inherited;
+    walk_sections(walk, outer, "", kind, all, 0);
+}
+
+static void walk_host(walk_t *walk, server_rec *s)
+{
+    static const core_server_config no_server;
+    static const core_dir_config no_dir;
+    const core_server_config *core = ap_get_core_module_config(s->module_config);
+    const core_dir_config *dir = ap_get_core_module_config(s->lookup_defaults);
+    const core_server_config *main_core = &no_server;
+    const core_dir_config *main_dir = &no_dir;
+    const fg_policy_stack_t *stack = stack_of(s->lookup_defaults);
+
+    if (s != ap_server_conf) {
+        main_core = ap_get_core_module_config(ap_server_conf->module_config);
+        main_dir = ap_get_core_module_config(ap_server_conf->lookup_defaults);
+    }
+    describe(apr_array_push(walk->scope), "", &stack->server, walk->pool);
+    if (walk->found != NULL) {
+        walk->found(walk->baton, &stack->server);
+    }
+    walk_own(walk, stack, "Directory", core->sec_dir, main_core->sec_dir);
+    walk_own(walk, stack, "Files", dir->sec_file, main_dir->sec_file);
+    walk_own(walk, stack, "Location", core->sec_url, main_core->sec_url);
+    walk_own(walk, stack, "If", dir->sec_if, main_dir->sec_if);
+}
+
+/* --- all virtual hosts ------------------------------------------------------------------------ */
+
+static unsigned int port_of(const server_rec *s)
+{
+    if (s->addrs != NULL && s->addrs->host_port != 0) {
+        return s->addrs->host_port;
+    }
+    return s->port;
+}
+
+typedef int visit_fn(void *baton, server_rec *s, walk_t *walk);
+
+static void each_host(apr_pool_t *pool, visit_fn *visit, void *baton, walk_t *walk)
+{
+    server_rec *s;
+    int done = 0;
+
+    apr_pool_create(&walk->pool, pool);
+    for (s = ap_server_conf; s != NULL && !done; s = s->next) {
+        walk->scope = apr_array_make(walk->pool, 4, sizeof(fg_status_scope_t));
+        walk->left_out = 0;
+        walk_host(walk, s);
+        done = visit(baton, s, walk);
+        apr_pool_clear(walk->pool);
+    }
+    apr_pool_destroy(walk->pool);
+}
+
+typedef struct visitor {
+    fg_status_visit_fn *visit;
+    void *baton;
+} visitor_t;
+
+static int show_host(void *baton, server_rec *s, walk_t *walk)
+{
+    const visitor_t *visitor = baton;
+    fg_status_host_t host = {s->server_hostname, port_of(s), walk->scope, walk->left_out};
+
+    return visitor->visit(visitor->baton, &host, walk->pool);
+}
+
+void fg_status_hosts(apr_pool_t *pool, fg_status_visit_fn *visit, void *baton)
+{
+    visitor_t visitor = {visit, baton};
+    walk_t walk = {.found = NULL};
+
+    each_host(pool, show_host, &visitor, &walk);
+}
+
+/* --- counting --------------------------------------------------------------------------------- */
+
+/* A customer's own key is part of a zone's name, but not of how it is shown: of zones that are
+ * shown alike, one that fails counts. */
+static void note_zones(void *baton, const fg_policy_t *policy)
+{
+    apr_array_header_t *zones = baton;
+    int i, k;
+
+    for (i = 0; policy->dnsbls != NULL && i < policy->dnsbls->nelts; i++) {
+        const fg_dnsbl_zone_t *zone = &APR_ARRAY_IDX(policy->dnsbls, i, fg_dnsbl_rule_t).zone;
+        fg_dnsbl_reason_t state = fg_dnsbl_cache_zone_state(fg_runtime()->dnsbl_cache, zone);
+
+        for (k = 0; k < zones->nelts; k++) {
+            if (strcmp(APR_ARRAY_IDX(zones, k, fg_status_zone_t).name, zone->shown) == 0) {
+                break;
+            }
+        }
+        if (k == zones->nelts) {
+            fg_status_zone_t *row = apr_array_push(zones);
+
+            row->name = zone->shown;
+            row->state = state;
+        }
+        else if (state != FG_DNSBL_WORKING) {
+            APR_ARRAY_IDX(zones, k, fg_status_zone_t).state = state;
+        }
+    }
+}
+
+static int count_host(void *baton, server_rec *s, walk_t *walk)
+{
+    fg_status_t *status = baton;
+
+    (void)s;
+    status->hosts[APR_ARRAY_IDX(walk->scope, 0, fg_status_scope_t).mode]++;
+    return 0;
+}
+
+void fg_status_count_hosts(fg_status_t *status, apr_pool_t *pool)
+{
+    apr_array_header_t *zones = apr_array_make(pool, 4, sizeof(fg_status_zone_t));
+    walk_t walk = {.found = note_zones, .baton = zones};
+
+    status->zones = zones;
+    each_host(pool, count_host, status, &walk);
+}
