@@ -192,7 +192,8 @@ void fg_submission_field(void *baton, const fg_field_t *field)
     }
 }
 
-/* A field of the query string is there, and may be told by its value; no rule judges it. */
+/* A field of the query string is there, and may be told by its value. A rule judges it only for the
+ * worse: a mailer that reads $_REQUEST takes it for the body's, but nobody has filled it in. */
 static void query_field(void *baton, const fg_field_t *field)
 {
     fg_submission_t *submission = baton;
@@ -201,6 +202,12 @@ static void query_field(void *baton, const fg_field_t *field)
     for (i = 0; i < submission->wanted->nelts; i++) {
         wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
 
+        if (w->watched && names_it(field, w->name, w->name_len, '[')) {
+            int filled = w->facts.filled;
+
+            look_at(w, field);
+            w->facts.filled = filled;
+        }
         if (field->name_len == w->name_len && memcmp(field->name, w->name, w->name_len) == 0) {
             w->in_query = 1;
             w->query_value = field->total_len == field->value_len

@@ -48,8 +48,9 @@ void fg_submission_field(void *baton, const fg_field_t *field);
 void fg_submission_json(fg_submission_t *submission, int json);
 
 /**
- * Read the query string of the URL; its fields count for fg_submission_has() and
- * fg_submission_has_value() only. Where it is over the caps every wanted field counts as being there: it may be, behind what was read.
+ * Read the query string of the URL. Its fields count for fg_submission_has() and
+ * fg_submission_has_value(), and in fg_submission_facts() for all but `filled`. Where it is over
+ * the caps every wanted field counts as being there: it may be, behind what was read.
  */
 fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *query);
 
