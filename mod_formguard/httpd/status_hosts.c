@@ -27,11 +27,13 @@ const char *fg_status_override(fg_override_t override)
 
 /* --- one scope -------------------------------------------------------------------------------- */
 
-/* The texts of an array of rules, whose member `text` stands at `offset`. */
+/* The texts of an array of rules, whose member `text` stands at `offset`. What one line has made,
+ * a rule for each of its countries, has one text. */
 static const apr_array_header_t *texts(const apr_array_header_t *rules, apr_size_t offset,
                                        apr_pool_t *pool)
 {
     apr_array_header_t *out = apr_array_make(pool, 4, sizeof(const char *));
+    const char *before = NULL;
     int i;
 
     for (i = 0; rules != NULL && i < rules->nelts; i++) {
@@ -39,7 +41,10 @@ static const apr_array_header_t *texts(const apr_array_header_t *rules, apr_size
 
         memcpy(&text, rules->elts + (apr_size_t)i * (apr_size_t)rules->elt_size + offset,
                sizeof(text));
-        APR_ARRAY_PUSH(out, const char *) = text;
+        if (before == NULL || strcmp(text, before) != 0) {
+            APR_ARRAY_PUSH(out, const char *) = text;
+        }
+        before = text;
     }
     return out;
 }

@@ -45,6 +45,11 @@ static const char page_head[] =
     "th:first-child, td:first-child { text-align: left; padding-left: 0;"
     " overflow-wrap: anywhere; }\n"
     "thead th { border-top: 0; vertical-align: bottom; }\n"
+    "@media (max-width: 30rem) {\n"
+    "  .wide tr { display: grid; grid-template-columns: repeat(3, 1fr); }\n"
+    "  .wide tr > :first-child { grid-column: 1 / -1; }\n"
+    "  .wide tr > :not(:first-child) { border-top: 0; padding-top: 0; }\n"
+    "}\n"
     "dl.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr));"
     " gap: .5rem; margin: 1rem 0 0; }\n"
     "dl.totals div { background: var(--box); border-radius: .375rem; padding: .5rem .75rem; }\n"
@@ -89,6 +94,17 @@ static const char *span(apr_pool_t *pool, apr_interval_time_t time)
                    : apr_psprintf(pool, "%ds", rest);
 }
 
+/* `200 \302\265s`, `1.5 ms`. */
+static const char *duration(apr_pool_t *pool, apr_interval_time_t time)
+{
+    if (time < 1000) {
+        return apr_psprintf(pool, "%d \302\265s", (int)time);
+    }
+    return time < APR_USEC_PER_SEC
+               ? apr_pstrcat(pool, fg_status_seconds(pool, time * 1000), " ms", NULL)
+               : apr_pstrcat(pool, fg_status_seconds(pool, time), " s", NULL);
+}
+
 /* --- figures ---------------------------------------------------------------------------------- */
 
 static void totals(request_rec *r, const fg_status_t *status)
@@ -115,8 +131,8 @@ static void verdicts(request_rec *r, const fg_status_t *status)
 {
     int i;
 
-    ap_rputs("<h2>Verdicts</h2>\n<table>\n<thead><tr><th>Reason</th><th>Done</th><th>Would</th>"
-             "<th>Logged</th></tr></thead>\n<tbody>\n",
+    ap_rputs("<h2>Verdicts</h2>\n<table class=\"wide\">\n<thead><tr><th>Reason</th><th>Done</th>"
+             "<th>Would be</th><th>Only logged</th></tr></thead>\n<tbody>\n",
              r);
     for (i = 0; i < FG_REASON_COUNT; i++) {
         const fg_reason_row_t *reason = fg_reason((fg_reason_t)i);
@@ -153,8 +169,8 @@ static void ranking(request_rec *r, const char *title, const char *what, const f
         return;
     }
     ap_rprintf(r,
-               "<table>\n<thead><tr><th>%s</th><th>Accepted</th><th>Refused</th><th>Would</th>"
-               "</tr></thead>\n<tbody>\n",
+               "<table class=\"wide\">\n<thead><tr><th>%s</th><th>Accepted</th><th>Refused</th>"
+               "<th>Would be refused</th></tr></thead>\n<tbody>\n",
                what);
     for (i = 0; i < top->entries && i < ROWS_MAX; i++) {
         const fg_stats_entry_t *entry = &top->entry[i];
@@ -230,19 +246,18 @@ static void latency(request_rec *r, const char *title, const fg_stats_histogram_
         }
     }
     ap_rprintf(r,
-               "<p class=\"soft\">" COUNT ", %s s each on average.</p>\n<table>\n"
+               "<p class=\"soft\">" COUNT ", %s each on average.</p>\n<table>\n"
                "<thead><tr><th>At most</th><th>Share</th><th>Count</th></tr></thead>\n<tbody>\n",
                histogram->count,
-               fg_status_seconds(r->pool, (apr_int64_t)(histogram->sum / histogram->count)));
+               duration(r->pool, (apr_interval_time_t)(histogram->sum / histogram->count)));
     for (i = first; i <= last; i++) {
         apr_interval_time_t bound = fg_stats_bound(i);
 
         ap_rprintf(r,
                    "<tr><td>%s</td><td><meter max=\"" COUNT "\" value=\"" COUNT
                    "\"></meter></td><td>" COUNT "</td></tr>\n",
-                   bound < 0 ? "longer"
-                             : apr_pstrcat(r->pool, fg_status_seconds(r->pool, bound), " s", NULL),
-                   histogram->count, histogram->bucket[i], histogram->bucket[i]);
+                   bound < 0 ? "longer" : duration(r->pool, bound), histogram->count,
+                   histogram->bucket[i], histogram->bucket[i]);
     }
     ap_rputs("</tbody>\n</table>\n", r);
 }

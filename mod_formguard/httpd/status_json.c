@@ -39,7 +39,7 @@ static void put_string(json_t *json, const char *text)
 static void put_name(json_t *json, const char *name)
 {
     if (json->comma) {
-        ap_rputs(",\n", json->r);
+        ap_rputc(',', json->r);
     }
     json->comma = 1;
     if (name != NULL) {
@@ -50,6 +50,9 @@ static void put_name(json_t *json, const char *name)
 static void begin(json_t *json, const char *name, char bracket)
 {
     put_name(json, name);
+    if (name == NULL) {
+        ap_rputc('\n', json->r); /* an element a line */
+    }
     ap_rputc(bracket, json->r);
     json->comma = 0;
 }
@@ -294,7 +297,7 @@ void fg_status_json(request_rec *r, const fg_status_t *status)
     json_t json = {r, 0};
     int table;
 
-    begin(&json, NULL, '{');
+    ap_rputc('{', r);
     string(&json, "module", "mod_formguard");
     string(&json, "version", fg_status_version());
     string(&json, "since", fg_status_date(r->pool, status->stats->started));
