@@ -58,6 +58,7 @@ static int fresh(void **state)
     static const unsigned char secret[16] = "fifteen letters";
 
     (void)state;
+    intrude_at = 0;
     memset(shared, 0, sizeof(*shared));
     atomic_store(&shared->clock, START);
     return fg_throttle_format(memory, fg_throttle_size(), secret) != APR_SUCCESS ||
@@ -241,6 +242,112 @@ static void killed_processes_hinder_nobody(void **state)
     run_all(clients, 100);
 }
 
+/* --- every order of two ----------------------------------------------------------------------- */
+
+static apr_uint64_t calls;
+
+/* A client of set 0; no two numbers are the same. */
+static fg_address_t crowded(unsigned int number)
+{
+    static apr_uint32_t known[2 * WAYS];
+    static unsigned int found;
+    apr_uint32_t n = found > 0 ? known[found - 1] + 1 : 0;
+
+    for (; found <= number; n++) {
+        fg_address_t a = {
+            4, {10, (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n}};
+        client_t c = client_of(&a);
+
+        if (hash_of(throttle, &c, FG_LIMIT) % SETS == 0) {
+            known[found++] = n;
+        }
+    }
+    n = known[number];
+    return (fg_address_t){
+        4, {10, (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n}};
+}
+
+static void refuse_crowded(unsigned int number, apr_time_t now)
+{
+    fg_address_t a = crowded(number);
+    apr_uint64_t suppressed;
+
+    calls++;
+    if (fg_throttle_line(throttle, FG_LIMIT, &a, now, &suppressed)) {
+        atomic_fetch_add(&shared->written, 1);
+        write_line(suppressed, now);
+    }
+}
+
+static void refuse_the_same(void)
+{
+    refuse_crowded(0, START + 20 * SEC);
+}
+
+/* So that the set has other clients. */
+static void refuse_others(void)
+{
+    unsigned int i;
+
+    for (i = WAYS; i < 2 * WAYS; i++) {
+        refuse_crowded(i, START + 20 * SEC);
+    }
+}
+
+static void sweep_now(void)
+{
+    sweep(START + 20 * SEC);
+}
+
+/* One call, before each of whose steps another has all of its way. */
+static void check_order(void (*one)(void), void (*other)(void))
+{
+    void *image = malloc(fg_throttle_size());
+    apr_uint64_t before = accounted_for();
+    unsigned int step;
+
+    assert_non_null(image);
+    memcpy(image, memory, fg_throttle_size());
+    intruder = other;
+    for (step = 1; step < 50000; step++) {
+        memcpy(memory, image, fg_throttle_size());
+        before = accounted_for();
+        calls = 0;
+        intrude_at = step;
+        one();
+        if (intrude_at > 0) {
+            break; /* there are no more steps */
+        }
+        assert_int_equal(accounted_for(), before + calls);
+    }
+    assert_in_range(step, 10, 49999);
+    intrude_at = 0;
+    memcpy(memory, image, fg_throttle_size());
+    free(image);
+}
+
+static void every_order_of_two_counts_both(void **state)
+{
+    unsigned int full, i;
+
+    (void)state;
+    for (full = 0; full < 2; full++) {
+        for (i = 0; full && i < 100; i++) {
+            refuse_crowded(i % WAYS, START);
+        }
+        check_order(refuse_the_same, refuse_the_same);
+        check_order(refuse_the_same, refuse_others);
+        check_order(refuse_others, refuse_the_same);
+        check_order(refuse_the_same, sweep_now);
+        if (full) {
+            intrude_at_changes = 1;
+            check_order(sweep_now, refuse_the_same);
+            check_order(sweep_now, refuse_others);
+            intrude_at_changes = 0;
+        }
+    }
+}
+
 /* --- what a race or a killed process leaves behind -------------------------------------------- */
 
 /* Six refusals of one client: five lines, one pending. @return its entry */
@@ -337,6 +444,7 @@ int main(void)
         cmocka_unit_test_setup(counts_exactly_where_clients_are_evicted, fresh),
         cmocka_unit_test_setup(loses_at_most_a_line_a_killed_thread, fresh),
         cmocka_unit_test_setup(killed_processes_hinder_nobody, fresh),
+        cmocka_unit_test_setup(every_order_of_two_counts_both, fresh),
         cmocka_unit_test_setup(wrong_client_is_not_named, fresh),
         cmocka_unit_test_setup(who_lost_the_entry_changes_nothing, fresh),
         cmocka_unit_test_setup(summary_is_of_a_client_at_least, fresh),
