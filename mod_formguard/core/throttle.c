@@ -16,9 +16,7 @@
  */
 #include "throttle.h"
 
-#include <apr_strings.h>
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #include "shared.h"
 
