@@ -52,3 +52,8 @@ AC_DEFUN([FG_CHECK_COMPILER],
      [AS_HELP_STRING([--enable-werror], [treat warnings as errors])])
    AS_IF([test "x$enable_werror" = xyes], [FG_WARNINGS="$FG_WARNINGS -Werror"])
    AC_SUBST([FG_WARNINGS])])
+
+dnl FG_AS_SYSTEM(VARIABLE)
+dnl Turn its -I into -isystem, but for /usr/include itself, whose place must not change.
+AC_DEFUN([FG_AS_SYSTEM],
+  [$1=`AS_ECHO(["$$1"]) | $SED -e 's,-I */,-isystem /,g' -e 's,-isystem /usr/include\( \|$\),-I/usr/include\1,g'`])

@@ -10,8 +10,15 @@
  * memory for the same bound, bounds only in probability, and needs a list of candidates besides,
  * with the same races.
  *
- * The columns of a slot are tagged words (shared.h): they count its tenant's posts only, exactly.
- * What a tenant may have had before it came is at most the slot's total less its columns.
+ * A total is tagged (shared.h), and each of these two steps is one exchange of it. Taking a slot
+ * over also changes the tag, so it fails if the slot got a post meanwhile; other totals only grow,
+ * so the one taken is the lowest still. The key is written afterwards and is the slot's only while
+ * it bears the total's tag: a slot whose taker was killed in between is nobody's, and is taken over
+ * like any other. What remains is that two may put in the same label at once. Of two that insert,
+ * one sees the other; the later slot is given up and what it has counted goes to the first.
+ *
+ * The columns of a slot are tagged with its key: they count its tenant's posts only. What a tenant
+ * may have had before it came is at most the slot's total less its columns.
  *
  * Labels. The identity in a slot's key is the keyed hash of its label, so a reader knows by the
  * hash whether the bytes it has copied are the label, whole: there is nothing to wait for and no
@@ -57,9 +64,9 @@ typedef struct slot {
 
 typedef struct table {
     fg_shared_word_t key[FG_STATS_TOP];
-    fg_shared_word_t total[FG_STATS_TOP];
-    fg_shared_word_t hint[HINTS]; /* LANES numbers of a slot, plus one */
-    fg_shared_word_t nameless;    /* posts that lost too many races */
+    fg_shared_word_t total[FG_STATS_TOP]; /* tagged */
+    fg_shared_word_t hint[HINTS];         /* LANES numbers of a slot, plus one */
+    fg_shared_word_t unlisted;            /* posts in no total, less those that are in two */
     slot_t slot[FG_STATS_TOP];
 } table_t;
 
@@ -226,6 +233,12 @@ static void name_slot(table_t *table, unsigned int n, apr_uint64_t key, const la
 
 /* --- slots ------------------------------------------------------------------------------------ */
 
+/* Whether the slot is the key's: it may have been taken, and its new key not be written yet. */
+static int is_held(table_t *table, unsigned int n, apr_uint64_t key)
+{
+    return fg_shared_belongs(atomic_load(&table->total[n]), key);
+}
+
 static fg_shared_word_t *hint_of(table_t *table, apr_uint64_t identity)
 {
     return &table->hint[identity % HINTS];
@@ -247,7 +260,7 @@ static unsigned int follow_hints(table_t *table, apr_uint64_t identity, apr_uint
 
         if (n > 0 && n <= FG_STATS_TOP) {
             *key = atomic_load(&table->key[n - 1]);
-            if (fg_shared_key_identity(*key) == identity) {
+            if (fg_shared_key_identity(*key) == identity && is_held(table, n - 1, *key)) {
                 return n - 1;
             }
         }
@@ -276,70 +289,22 @@ static void leave_hint(table_t *table, apr_uint64_t identity, unsigned int n)
                                        (apr_uint64_t)(n + 1) << (16 * use));
 }
 
-/*
- * Look at all slots. Two processes may have put in a label at once; whoever sees both takes out
- * the later: of two that insert, one sees the other.
- * @return the label's slot and its key, or NO_SLOT and `victim`, the slot with the lowest total
- */
-static unsigned int look_at_all(table_t *table, apr_uint64_t identity, apr_uint64_t *key,
-                                unsigned int *victim)
+/* @return 0 if the slot has another tenant now */
+static int add_to_total(table_t *table, unsigned int n, apr_uint64_t key, apr_uint64_t posts)
 {
-    apr_uint64_t lowest = APR_UINT64_MAX;
-    unsigned int n, found = NO_SLOT;
+    apr_uint64_t old = atomic_load(&table->total[n]);
 
-    for (n = 0; n < FG_STATS_TOP; n++) {
-        apr_uint64_t held = atomic_load(&table->key[n]);
-        apr_uint64_t total = atomic_load(&table->total[n]);
-
-        if (fg_shared_key_identity(held) == identity) {
-            if (found == NO_SLOT) {
-                found = n;
-                *key = held;
-            }
-            else {
-                atomic_compare_exchange_strong(&table->key[n], &held, fg_shared_next_key(held, 0));
-            }
+    do {
+        if (!fg_shared_belongs(old, key)) {
+            return 0;
         }
-        if (total < lowest) {
-            lowest = total;
-            *victim = n;
-        }
-    }
-    return found;
-}
-
-/* Sets `counted` if the post was added to a slot's total on the way. */
-static unsigned int find_or_take(table_t *table, apr_uint64_t identity, apr_uint64_t *key,
-                                 int *counted)
-{
-    unsigned int victim = 0, n = follow_hints(table, identity, key), tries;
-
-    if (n != NO_SLOT) {
-        return n;
-    }
-    for (tries = 0; tries < TRIES_MAX; tries++) {
-        apr_uint64_t old;
-
-        n = look_at_all(table, identity, key, &victim);
-        if (n != NO_SLOT) {
-            leave_hint(table, identity, n);
-            return n;
-        }
-        old = atomic_load(&table->key[victim]);
-        /* Then look again, in case another has put it in, too. Added to at once, or the slot
-         * would be everybody's next victim. */
-        if (atomic_compare_exchange_strong(&table->key[victim], &old,
-                                           fg_shared_next_key(old, identity)) &&
-            !*counted) {
-            atomic_fetch_add(&table->total[victim], 1);
-            *counted = 1;
-        }
-    }
-    return NO_SLOT;
+    } while (!atomic_compare_exchange_strong(&table->total[n], &old, old + posts));
+    return 1;
 }
 
 /* @return 0 if the slot has another tenant now */
-static int add_to_column(table_t *table, unsigned int n, apr_uint64_t key, fg_shared_word_t *word)
+static int add_to_column(table_t *table, unsigned int n, apr_uint64_t key, fg_shared_word_t *word,
+                         apr_uint64_t posts)
 {
     apr_uint64_t old = atomic_load(word);
 
@@ -347,9 +312,117 @@ static int add_to_column(table_t *table, unsigned int n, apr_uint64_t key, fg_sh
         if (atomic_load(&table->key[n]) != key) {
             return 0;
         }
-    } while (!atomic_compare_exchange_strong(word, &old,
-                                             fg_shared_tag(key, fg_shared_value(old, key) + 1)));
+    } while (!atomic_compare_exchange_strong(
+        word, &old, fg_shared_tag(key, fg_shared_value(old, key) + posts)));
     return 1;
+}
+
+/* The label is in two slots: give up the later one. */
+static void merge(table_t *table, unsigned int n, apr_uint64_t key, unsigned int later,
+                  apr_uint64_t later_key)
+{
+    apr_uint64_t total = atomic_load(&table->total[later]);
+    unsigned int i;
+
+    do {
+        if (!fg_shared_belongs(total, later_key)) {
+            return;
+        }
+    } while (!atomic_compare_exchange_strong(
+        &table->total[later], &total,
+        fg_shared_tag(later_key + 1, fg_shared_value(total, later_key))));
+    for (i = 0; i < FG_STATS_COLUMNS; i++) {
+        apr_uint64_t posts = fg_shared_value(atomic_load(&table->slot[later].column[i]), later_key);
+
+        if (posts > 0 && add_to_total(table, n, key, posts)) {
+            atomic_fetch_add(&table->unlisted, -posts);
+            add_to_column(table, n, key, &table->slot[n].column[i], posts);
+        }
+    }
+}
+
+/*
+ * Look at all slots.
+ * @return the label's slot and its key, or NO_SLOT; and the slot with the lowest total, and that
+ */
+static unsigned int look_at_all(table_t *table, apr_uint64_t identity, apr_uint64_t *key,
+                                unsigned int *victim, apr_uint64_t *lowest)
+{
+    unsigned int n, found = NO_SLOT;
+
+    *victim = 0;
+    for (n = 0; n < FG_STATS_TOP; n++) {
+        apr_uint64_t held = atomic_load(&table->key[n]);
+        apr_uint64_t total = atomic_load(&table->total[n]);
+
+        if (fg_shared_key_identity(held) == identity && fg_shared_belongs(total, held)) {
+            if (found == NO_SLOT) {
+                found = n;
+                *key = held;
+            }
+            else {
+                merge(table, found, *key, n, held);
+            }
+        }
+        if (n == 0 || (total & FG_SHARED_VALUE) < (*lowest & FG_SHARED_VALUE)) {
+            *lowest = total;
+            *victim = n;
+        }
+    }
+    return found;
+}
+
+/* Take over the slot with the lowest total, and add a post to it. @return 0 if there was a race */
+static int take(table_t *table, unsigned int n, apr_uint64_t total, apr_uint64_t identity)
+{
+    apr_uint64_t old = atomic_load(&table->key[n]), generation = (total >> 48) + 1;
+
+    if (!atomic_compare_exchange_strong(&table->total[n], &total,
+                                        fg_shared_tag(generation, (total & FG_SHARED_VALUE) + 1))) {
+        return 0;
+    }
+    if (!atomic_compare_exchange_strong(&table->key[n], &old,
+                                        identity << 16 | (generation & FG_SHARED_GENERATION))) {
+        atomic_fetch_add(&table->unlisted, -APR_UINT64_C(1));
+        return 0;
+    }
+    return 1;
+}
+
+/* Add a post to the label's total. @return its slot and key, or NO_SLOT */
+static unsigned int count_post(table_t *table, apr_uint64_t identity, apr_uint64_t *key)
+{
+    unsigned int victim, tries;
+    apr_uint64_t lowest;
+
+    for (tries = 0; tries < TRIES_MAX; tries++) {
+        unsigned int n = follow_hints(table, identity, key);
+
+        if (n == NO_SLOT) {
+            n = look_at_all(table, identity, key, &victim, &lowest);
+            if (n != NO_SLOT) {
+                leave_hint(table, identity, n);
+            }
+        }
+        if (n != NO_SLOT) {
+            if (add_to_total(table, n, *key, 1)) {
+                return n;
+            }
+        }
+        else if (take(table, victim, lowest, identity)) {
+            unsigned int taken = victim;
+
+            n = look_at_all(table, identity, key, &victim, &lowest);
+            if (n == taken) {
+                leave_hint(table, identity, n);
+                return n;
+            }
+            /* Lost again, or given up for another: the post goes there. */
+            atomic_fetch_add(&table->unlisted, -APR_UINT64_C(1));
+        }
+    }
+    atomic_fetch_add(&table->unlisted, 1);
+    return NO_SLOT;
 }
 
 static void see(table_t *table, unsigned int n, apr_uint64_t key, apr_uint64_t second)
@@ -366,33 +439,20 @@ static void see(table_t *table, unsigned int n, apr_uint64_t key, apr_uint64_t s
 void fg_stats_post(fg_stats_t *stats, fg_stats_table_t which, const char *text, apr_size_t len,
                    fg_stats_column_t column, apr_time_t now)
 {
-    table_t *table;
     apr_uint64_t key = 0;
-    unsigned int n, tries;
-    int counted = 0;
+    table_t *table;
     label_t label;
+    unsigned int n;
 
     if (which >= FG_STATS_TABLES || column >= FG_STATS_COLUMNS) {
         return;
     }
     table = &stats->memory->table[which];
     keep_label(stats, &label, text, len, now);
-    for (tries = 0; tries < TRIES_MAX; tries++) {
-        n = find_or_take(table, label.identity, &key, &counted);
-        if (n == NO_SLOT) {
-            break;
-        }
-        if (add_to_column(table, n, key, &table->slot[n].column[column])) {
-            if (!counted) {
-                atomic_fetch_add(&table->total[n], 1);
-            }
-            see(table, n, key, label.second);
-            name_slot(table, n, key, &label);
-            return;
-        }
-    }
-    if (!counted) {
-        atomic_fetch_add(&table->nameless, 1);
+    n = count_post(table, label.identity, &key);
+    if (n != NO_SLOT && add_to_column(table, n, key, &table->slot[n].column[column], 1)) {
+        see(table, n, key, label.second);
+        name_slot(table, n, key, &label);
     }
 }
 
@@ -439,8 +499,7 @@ static int read_slot(const fg_stats_t *stats, table_t *table, unsigned int n, ap
         entry->count[i] = fg_shared_value(atomic_load(&slot->column[i]), key);
         entry->posts += entry->count[i];
     }
-    /* After the columns, which are added to first. */
-    total = atomic_load(&table->total[n]);
+    total = fg_shared_value(atomic_load(&table->total[n]), key);
     entry->missed = total > entry->posts ? total - entry->posts : 0;
     entry->last = (apr_time_t)fg_shared_value(atomic_load(&slot->last), key);
     return 1;
@@ -456,7 +515,7 @@ static int by_posts(const void *a, const void *b)
     return strcmp(x->label, y->label);
 }
 
-/* 1 if the identity is in a lower slot, too: somebody was killed who would have taken it out. */
+/* 1 if the label is in a lower slot, too, and has not been merged yet. */
 static int is_double(const apr_uint64_t *key, unsigned int n)
 {
     unsigned int i;
@@ -477,14 +536,18 @@ static void read_table(const fg_stats_t *stats, table_t *table, fg_stats_top_t *
     unsigned int n;
 
     top->floor = APR_UINT64_MAX;
-    top->posts = atomic_load(&table->nameless);
+    top->posts = atomic_load(&table->unlisted);
     for (n = 0; n < FG_STATS_TOP; n++) {
         apr_uint64_t total = atomic_load(&table->total[n]);
+        apr_uint64_t posts = total & FG_SHARED_VALUE;
 
-        top->posts += total;
-        top->floor = total < top->floor ? total : top->floor;
+        top->posts += posts;
+        top->floor = posts < top->floor ? posts : top->floor;
         key[n] = atomic_load(&table->key[n]);
-        if (fg_shared_key_identity(key[n]) == 0 || is_double(key, n)) {
+        if (!fg_shared_belongs(total, key[n])) {
+            key[n] = 0; /* nobody's */
+        }
+        if (key[n] == 0 || is_double(key, n)) {
             continue;
         }
         if (read_slot(stats, table, n, key[n], &entry[top->entries], pool)) {

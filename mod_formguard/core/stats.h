@@ -126,8 +126,9 @@ apr_interval_time_t fg_stats_bound(unsigned int bucket);
  *
  * What the table promises of n posts in all, K = FG_STATS_TOP: every label that had more than n/K
  * of them is in it; each entry has posts <= true number <= posts + missed, and missed <= n/K.
- * Posts that change the table at the same moment may shift these bounds by one each; a process
- * killed amid a post by one, too.
+ * Posts of one label that are under way at the same moment may be missing from these bounds, one
+ * each, if the label was just being put into the table by two processes at once; so may what a
+ * killed process was about to count.
  *
  * @param stats  the statistics
  * @param table  which table

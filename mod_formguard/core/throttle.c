@@ -16,9 +16,7 @@
  */
 #include "throttle.h"
 
-#include <apr_strings.h>
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #include "shared.h"
 
@@ -166,7 +164,13 @@ static void client_text(char out[FG_THROTTLE_CLIENT_MAX], const client_t *client
     }
 }
 
-/* --- buckets ---------------------------------------------------------------------------------- */
+/* --- time and buckets -------------------------------------------------------------------------- */
+
+/* As a tagged word holds it. */
+static apr_uint64_t milliseconds(apr_uint64_t microseconds)
+{
+    return (microseconds / 1000) & FG_SHARED_VALUE;
+}
 
 /* How long until a bucket is full again. */
 static apr_uint64_t wait_of(apr_uint64_t full, apr_uint64_t now)
@@ -373,7 +377,7 @@ int fg_throttle_line(fg_throttle_t *throttle, fg_reason_t reason, const fg_addre
 
     line.reason = reason < FG_REASON_COUNT ? reason : FG_INTERNAL;
     line.now = now > 0 ? (apr_uint64_t)now : 0;
-    line.ms = line.now / 1000;
+    line.ms = milliseconds(line.now);
     hash = hash_of(throttle, &line.client, line.reason);
     line.set = &line.memory->set[hash % SETS];
     line.identity = fg_shared_identity(hash);
@@ -543,7 +547,7 @@ unsigned int fg_throttle_sweep(fg_throttle_t *throttle, apr_time_t now,
     if (!take_token(&memory->next_sweep, time, SWEEP_PERIOD, 1)) {
         return 0;
     }
-    sweep.ms = time / 1000;
+    sweep.ms = milliseconds(time);
     for (n = 0; n < SETS; n++) {
         for (way = 0; way < WAYS; way++) {
             consider(&sweep, &memory->set[n].entry[way]);

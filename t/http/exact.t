@@ -16,12 +16,19 @@ my $EACH = 125;
 # Appends with O_APPEND, which is whole for a line. A script that leaves the body unread makes mod_cgid lose answers.
 my $SCRIPT = "#!/bin/sh\ncat > /dev/null\necho \"\$REMOTE_ADDR\" >> '\@DIR\@/tmp/ran'\nprintf 'Content-Type: text/plain\\r\\n\\r\\nran\\n'\n";
 
+# The same in PHP, for restarts while posts are under way: mod_cgid's daemon goes with the old generation and
+# fails them by itself.
+my $PHP = <<'TEXT';
+<?php file_put_contents('@DIR@/tmp/ran', $_SERVER['REMOTE_ADDR'] . "\n", FILE_APPEND | LOCK_EX); echo "ran\n";
+TEXT
+our $URL = '/a.cgi';
+
 sub server
 {
     my ($mpm, $htaccess, %o) = @_;
     return FormGuard::Httpd->new(
         mpm => $mpm, loglevel => 'warn',
-        files => { 'a.cgi' => $SCRIPT, '.htaccess' => "FormGuard On\n$htaccess" }, %o
+        files => { 'a.cgi' => $SCRIPT, 'a.php' => $PHP, '.htaccess' => "FormGuard On\n$htaccess" }, %o
     );
 }
 
@@ -54,7 +61,7 @@ sub one_client
     my ($httpd, $each, $worker, @from) = @_;
     my %got;
     for my $i (1 .. $each) {
-        my $r = eval { $httpd->client->post('/a.cgi', form => "n=$i", from => $from[($i + $worker) % @from]) };
+        my $r = eval { $httpd->client->post($URL, form => "n=$i", from => $from[($i + $worker) % @from]) };
         $got{$r ? $r->status : "lost: $@"}++;
     }
     return \%got;
@@ -87,14 +94,15 @@ for my $mpm (qw(prefork worker event)) {
     };
 
     subtest "$mpm: a graceful restart in the middle" => sub {
-        my $httpd = server($mpm, "FormGuardLimit ip 10/1h count=accepted\n");
+        local $URL = '/a.php';
+        my $httpd = server($mpm, "FormGuardLimit ip 10/1h count=accepted\n", php => $mpm eq 'prefork' ? 'mod' : 'fpm');
         is_deeply storm($httpd, 2, 2, '203.0.113.1'), { 200 => 4 }, 'four before';
 
         # Old processes hold posts whose last byte is missing: they will be counted after the restart, by the
         # old generation, while the new one serves.
         my @held;
         for my $i (1 .. 6) {
-            my $bytes = $httpd->client->bytes('POST', '/a.cgi', form => "held=$i", from => '203.0.113.1');
+            my $bytes = $httpd->client->bytes('POST', $URL, form => "held=$i", from => '203.0.113.1');
             my $conn = $httpd->client->connect;
             $conn->send(substr $bytes, 0, -1);
             push @held, [$conn, substr $bytes, -1];

@@ -37,11 +37,22 @@ static apr_uint64_t draw(apr_uint64_t *state, apr_uint64_t below)
     return (*state >> 11) % below;
 }
 
-static void stumble(void)
+/*
+ * Or let somebody else do all of its work just before a certain step: one of those counted from
+ * now on, or of those only that change something.
+ */
+static void (*intruder)(void);
+static unsigned int intrude_at; /* 0: never */
+static int intrude_at_changes;
+
+static void stumble(int changes)
 {
     struct timespec pause = {0, 0};
     apr_uint64_t chance;
 
+    if (intrude_at > 0 && (changes || !intrude_at_changes) && --intrude_at == 0) {
+        intruder();
+    }
     if (stumbling == 0) {
         return;
     }
@@ -140,15 +151,15 @@ static void run_and_kill(void *(*work)(void *), unsigned int kills, atomic_int *
 #undef atomic_exchange
 #undef atomic_fetch_add
 #undef atomic_compare_exchange_strong
-#define atomic_load(word) (stumble(), atomic_load_explicit(word, memory_order_seq_cst))
+#define atomic_load(word) (stumble(0), atomic_load_explicit(word, memory_order_seq_cst))
 #define atomic_store(word, value)                                                                  \
-    (stumble(), atomic_store_explicit(word, value, memory_order_seq_cst))
+    (stumble(1), atomic_store_explicit(word, value, memory_order_seq_cst))
 #define atomic_exchange(word, value)                                                               \
-    (stumble(), atomic_exchange_explicit(word, value, memory_order_seq_cst))
+    (stumble(1), atomic_exchange_explicit(word, value, memory_order_seq_cst))
 #define atomic_fetch_add(word, value)                                                              \
-    (stumble(), atomic_fetch_add_explicit(word, value, memory_order_seq_cst))
+    (stumble(1), atomic_fetch_add_explicit(word, value, memory_order_seq_cst))
 #define atomic_compare_exchange_strong(word, old, new)                                             \
-    (stumble(), atomic_compare_exchange_strong_explicit(word, old, new, memory_order_seq_cst,      \
-                                                        memory_order_seq_cst))
+    (stumble(1), atomic_compare_exchange_strong_explicit(word, old, new, memory_order_seq_cst,     \
+                                                         memory_order_seq_cst))
 
 #endif
