@@ -105,7 +105,8 @@ my $VERIFIER = 'FG1500: refused 503: captcha could not be verified:';
 
 my @TOKENS = (
     good('v2, a good token', $V2, 'ok'),
-    good('v2, a score and an action nobody asked for', on('recaptcha-v2', 'FormGuardCaptchaAction contact'), 'ok-score-0.1-action-x', score => '0.10'),
+    good('v2, a score and an action, as of a key of v3', $V2, 'ok-score-0.9-action-x', score => '0.90'),
+    bad('v2, a score too low, as of a key of v3', $V2, 'ok-score-0.1-action-x', 1, 403, [$SCORE, ' score=0\.10 min=0\.50']),
     good('v2, the longest token', $V2, 'ok-' . 'x' x 16381),
     good('v2, two minutes and thirty seconds old', $V2, 'ok-age-150'),
     good('v2, five minutes old where an hour is allowed', on('recaptcha-v2', 'FormGuardCaptchaMaxAge 1h'), 'ok-age-300'),
