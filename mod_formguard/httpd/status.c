@@ -7,6 +7,7 @@
 #include "apr_strings.h"
 
 #include "http_protocol.h"
+#include "http_request.h"
 #include "mod_status.h"
 
 #include "status.h"
@@ -212,7 +213,7 @@ int fg_status_handler(request_rec *r)
     if (r->handler == NULL || strcmp(r->handler, HANDLER) != 0) {
         return DECLINED;
     }
-    r->allowed |= AP_METHOD_BIT << M_GET;
+    ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
     if (r->method_number != M_GET) {
         return HTTP_METHOD_NOT_ALLOWED;
     }

@@ -93,8 +93,8 @@ const char *fg_status_table_name(fg_stats_table_t table);
 
 /* --- status_hosts.c --------------------------------------------------------------------------- */
 
-/** Called for each virtual host, the main server first. @return 0 to go on */
-typedef int fg_status_visit_fn(void *baton, const fg_status_host_t *host, apr_pool_t *pool);
+/** Called for each virtual host in the order of the configuration, the main server first. */
+typedef void fg_status_visit_fn(void *baton, const fg_status_host_t *host, apr_pool_t *pool);
 
 /** Walk all virtual hosts. The pool a visitor is given lives as long as its call. */
 void fg_status_hosts(apr_pool_t *pool, fg_status_visit_fn *visit, void *baton);

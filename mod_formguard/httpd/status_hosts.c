@@ -49,6 +49,23 @@ static const apr_array_header_t *texts(const apr_array_header_t *rules, apr_size
     return out;
 }
 
+/* The text of a blocklist's rule is its name alone. */
+static const apr_array_header_t *dnsbl_texts(const apr_array_header_t *rules, apr_pool_t *pool)
+{
+    apr_array_header_t *out = apr_array_make(pool, 2, sizeof(const char *));
+    int i;
+
+    for (i = 0; rules != NULL && i < rules->nelts; i++) {
+        const fg_dnsbl_rule_t *rule = &APR_ARRAY_IDX(rules, i, fg_dnsbl_rule_t);
+        const char *action = rule->action == FG_ACT_LOG         ? " action=log"
+                             : rule->action == FG_ACT_CHALLENGE ? " action=challenge"
+                                                                : "";
+
+        APR_ARRAY_PUSH(out, const char *) = apr_pstrcat(pool, rule->text, action, NULL);
+    }
+    return out;
+}
+
 static void describe(fg_status_scope_t *scope, const char *where, const fg_policy_t *policy,
                      apr_pool_t *pool)
 {
@@ -64,7 +81,7 @@ static void describe(fg_status_scope_t *scope, const char *where, const fg_polic
               APR_OFFSETOF(fg_limit_t, text), pool);
     scope->countries = texts(policy->countries, APR_OFFSETOF(fg_country_rule_t, text), pool);
     scope->fields = texts(policy->fields, APR_OFFSETOF(fg_field_rule_t, text), pool);
-    scope->dnsbls = texts(policy->dnsbls, APR_OFFSETOF(fg_dnsbl_rule_t, text), pool);
+    scope->dnsbls = dnsbl_texts(policy->dnsbls, pool);
     scope->deny = policy->deny == FG_MODE_ON;
 }
 
@@ -184,19 +201,39 @@ static unsigned int port_of(const server_rec *s)
     return s->port;
 }
 
-typedef int visit_fn(void *baton, server_rec *s, walk_t *walk);
+typedef void visit_fn(void *baton, server_rec *s, walk_t *walk);
+
+/* httpd's list begins with the main server and goes on with the last virtual host. */
+static const apr_array_header_t *in_order(apr_pool_t *pool)
+{
+    apr_array_header_t *hosts = apr_array_make(pool, 64, sizeof(server_rec *));
+    server_rec *s;
+    int i, k;
+
+    for (s = ap_server_conf; s != NULL; s = s->next) {
+        APR_ARRAY_PUSH(hosts, server_rec *) = s;
+    }
+    for (i = 1, k = hosts->nelts - 1; i < k; i++, k--) {
+        s = APR_ARRAY_IDX(hosts, i, server_rec *);
+        APR_ARRAY_IDX(hosts, i, server_rec *) = APR_ARRAY_IDX(hosts, k, server_rec *);
+        APR_ARRAY_IDX(hosts, k, server_rec *) = s;
+    }
+    return hosts;
+}
 
 static void each_host(apr_pool_t *pool, visit_fn *visit, void *baton, walk_t *walk)
 {
-    server_rec *s;
-    int done = 0;
+    const apr_array_header_t *hosts = in_order(pool);
+    int i;
 
     apr_pool_create(&walk->pool, pool);
-    for (s = ap_server_conf; s != NULL && !done; s = s->next) {
+    for (i = 0; i < hosts->nelts; i++) {
+        server_rec *s = APR_ARRAY_IDX(hosts, i, server_rec *);
+
         walk->scope = apr_array_make(walk->pool, 4, sizeof(fg_status_scope_t));
         walk->left_out = 0;
         walk_host(walk, s);
-        done = visit(baton, s, walk);
+        visit(baton, s, walk);
         apr_pool_clear(walk->pool);
     }
     apr_pool_destroy(walk->pool);
@@ -207,12 +244,12 @@ typedef struct visitor {
     void *baton;
 } visitor_t;
 
-static int show_host(void *baton, server_rec *s, walk_t *walk)
+static void show_host(void *baton, server_rec *s, walk_t *walk)
 {
     const visitor_t *visitor = baton;
     fg_status_host_t host = {s->server_hostname, port_of(s), walk->scope, walk->left_out};
 
-    return visitor->visit(visitor->baton, &host, walk->pool);
+    visitor->visit(visitor->baton, &host, walk->pool);
 }
 
 void fg_status_hosts(apr_pool_t *pool, fg_status_visit_fn *visit, void *baton)
@@ -253,13 +290,12 @@ static void note_zones(void *baton, const fg_policy_t *policy)
     }
 }
 
-static int count_host(void *baton, server_rec *s, walk_t *walk)
+static void count_host(void *baton, server_rec *s, walk_t *walk)
 {
     fg_status_t *status = baton;
 
     (void)s;
     status->hosts[APR_ARRAY_IDX(walk->scope, 0, fg_status_scope_t).mode]++;
-    return 0;
 }
 
 void fg_status_count_hosts(fg_status_t *status, apr_pool_t *pool)

@@ -37,7 +37,7 @@ static const char page_head[] =
     "main { max-width: 56rem; margin: 0 auto; padding: 1rem; }\n"
     "h1 { font-size: 1.375rem; margin: 0; }\n"
     "h2 { font-size: 1.125rem; margin: 2rem 0 .25rem; }\n"
-    "p { margin: .25rem 0 .5rem; }\n"
+    "p { margin: .25rem 0 .5rem; overflow-wrap: anywhere; }\n"
     ".soft, th { color: var(--soft); font-size: .875rem; font-weight: normal; }\n"
     "table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }\n"
     "th, td { padding: .25rem 0 .25rem .5rem; text-align: right; vertical-align: top;"
@@ -71,11 +71,6 @@ static const char *shown(apr_pool_t *pool, const char *name)
 {
     return apr_pstrcat(pool, "<bdi>", ap_escape_html(pool, fg_status_name(pool, name)), "</bdi>",
                        NULL);
-}
-
-static const char *plural(apr_uint64_t n)
-{
-    return n == 1 ? "" : "s";
 }
 
 /* `2h 5m`, `42s`: the two largest units, rounded up to a second. */
@@ -321,9 +316,10 @@ static void resources(request_rec *r, const fg_status_t *status)
 
 typedef struct hosts {
     request_rec *r;
-    unsigned int shown;
-    unsigned int all;
-    const char *main; /* what the main server's own level enforces */
+    const char *main; /* what the main server's own level enforces; NULL before it is known */
+    int alike;        /* which ones are written: 1: those that enforce just that; 0: the others */
+    unsigned int written;
+    unsigned int left_out;
 } hosts_t;
 
 static const char *lines(apr_pool_t *pool, const char *before, const char *directive,
@@ -362,55 +358,69 @@ static const char *rules(apr_pool_t *pool, const fg_status_scope_t *scope)
                        NULL);
 }
 
-static int put_host(void *baton, const fg_status_host_t *host, apr_pool_t *pool)
+static void put_sections(request_rec *r, const fg_status_host_t *host, apr_pool_t *pool)
 {
-    hosts_t *hosts = baton;
-    request_rec *r = hosts->r;
-    const char *text;
     int i;
 
-    if (hosts->all++ >= HOSTS_MAX) {
-        return 0;
-    }
-    hosts->shown++;
-    ap_rprintf(r, "<section class=\"host\">\n<h3>%s <span class=\"soft\">%s</span></h3>\n",
-               shown(pool, host->name),
-               host->port != 0 ? apr_psprintf(pool, "port %u", host->port) : "any port");
-    text = rules(pool, &APR_ARRAY_IDX(host->scope, 0, fg_status_scope_t));
-    if (hosts->main != NULL && strcmp(text, hosts->main) == 0) {
-        ap_rputs("<p class=\"soft\">As the main server.</p>\n", r);
-    }
-    else {
-        ap_rputs(text, r);
-    }
-    if (hosts->main == NULL) {
-        hosts->main = apr_pstrdup(r->pool, text);
-    }
     for (i = 1; i < host->scope->nelts; i++) {
         const fg_status_scope_t *scope = &APR_ARRAY_IDX(host->scope, i, fg_status_scope_t);
 
         ap_rprintf(r, "<h4>%s</h4>\n%s", shown(pool, scope->where), rules(pool, scope));
     }
     if (host->left_out > 0) {
-        ap_rprintf(r, "<p class=\"soft\">And %d more section%s.</p>\n", host->left_out,
-                   plural((apr_uint64_t)host->left_out));
+        ap_rprintf(r, "<p class=\"soft\">And %d more sections.</p>\n", host->left_out);
     }
-    ap_rputs("</section>\n", r);
-    return 0;
 }
 
+static void put_host(void *baton, const fg_status_host_t *host, apr_pool_t *pool)
+{
+    hosts_t *hosts = baton;
+    request_rec *r = hosts->r;
+    const char *text = rules(pool, &APR_ARRAY_IDX(host->scope, 0, fg_status_scope_t));
+    const char *name = apr_psprintf(pool, host->port != 0 ? "%s:%u" : "%s", host->name, host->port);
+    int is_main = hosts->main == NULL;
+    int alike;
+
+    if (is_main) {
+        hosts->main = apr_pstrdup(r->pool, text);
+    }
+    alike = !is_main && host->scope->nelts == 1 && strcmp(text, hosts->main) == 0;
+    if (alike != hosts->alike || (is_main && hosts->alike)) {
+        return;
+    }
+    if (hosts->written == HOSTS_MAX) {
+        hosts->left_out++;
+        return;
+    }
+    hosts->written++;
+    if (alike) {
+        ap_rprintf(r, "%s%s", hosts->written == 1 ? "<p>" : ", ", shown(pool, name));
+        return;
+    }
+    ap_rprintf(r, "<section class=\"host\">\n<h3>%s%s</h3>\n%s", shown(pool, name),
+               is_main ? " <span class=\"soft\">main server</span>" : "", text);
+    put_sections(r, host, pool);
+    ap_rputs("</section>\n", r);
+}
+
+/* Of ten thousand virtual hosts most enforce what the provider has set for all. */
 static void virtual_hosts(request_rec *r)
 {
-    hosts_t hosts = {.r = r};
+    hosts_t others = {.r = r};
+    hosts_t alike = {.r = r, .alike = 1};
 
-    ap_rputs("<h2>What is enforced where</h2>\n<p class=\"soft\">The main server first; its "
-             "sections hold in every virtual host. What .htaccess adds is not seen from here."
-             "</p>\n",
+    ap_rputs("<h2>What is enforced where</h2>\n<p class=\"soft\">Sections of the main server "
+             "hold in every virtual host. What .htaccess adds is not seen from here.</p>\n",
              r);
-    fg_status_hosts(r->pool, put_host, &hosts);
-    if (hosts.all > hosts.shown) {
-        ap_rprintf(r, "<p class=\"soft\">And %u more, which ?json lists.</p>\n",
-                   hosts.all - hosts.shown);
+    fg_status_hosts(r->pool, put_host, &others);
+    if (others.left_out > 0) {
+        ap_rprintf(r, "<p class=\"soft\">And %u more, which ?json lists.</p>\n", others.left_out);
+    }
+    ap_rputs("<h2>As the main server</h2>\n", r);
+    fg_status_hosts(r->pool, put_host, &alike);
+    ap_rputs(alike.written > 0 ? "</p>\n" : "<p class=\"soft\">No virtual host.</p>\n", r);
+    if (alike.left_out > 0) {
+        ap_rprintf(r, "<p class=\"soft\">And %u more, which ?json lists.</p>\n", alike.left_out);
     }
 }
 

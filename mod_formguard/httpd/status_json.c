@@ -267,7 +267,7 @@ static void scope_members(json_t *json, const fg_status_scope_t *scope)
     strings(json, "blocklists", scope->dnsbls);
 }
 
-static int put_host(void *baton, const fg_status_host_t *host, apr_pool_t *pool)
+static void put_host(void *baton, const fg_status_host_t *host, apr_pool_t *pool)
 {
     json_t *json = baton;
     int i;
@@ -289,7 +289,6 @@ static int put_host(void *baton, const fg_status_host_t *host, apr_pool_t *pool)
     end(json, ']');
     number(json, "sections_left_out", (apr_uint64_t)host->left_out);
     end(json, '}');
-    return 0;
 }
 
 void fg_status_json(request_rec *r, const fg_status_t *status)
