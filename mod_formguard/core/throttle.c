@@ -164,7 +164,7 @@ static void client_text(char out[FG_THROTTLE_CLIENT_MAX], const client_t *client
     }
 }
 
-/* --- time and buckets -------------------------------------------------------------------------- */
+/* --- time and buckets ------------------------------------------------------------------------- */
 
 /* As a tagged word holds it. */
 static apr_uint64_t milliseconds(apr_uint64_t microseconds)
