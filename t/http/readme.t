@@ -64,6 +64,7 @@ my $EXCEPTION = block(qr/^A provider/, qr/<If/);
 my $COUNTRIES = block(qr/^A provider/, qr/GeoDatabase/);
 my $THREE = block(qr/^A site owner/, qr/^(?!.*Captcha)/s);
 my $CAPTCHA = block(qr/^A site owner/, qr/Captcha/);
+my $STATUS = block(qr/^Status page/, qr/SetHandler/);
 is scalar(keys %used), scalar @blocks, 'no block of README is run by nobody' or diag map { "$_->[1]\n" } @blocks;
 my $EXAMPLE = placed(slurp("$TOP/conf.d/formguard.conf"));
 # The others have tests of their own, which speak of them by name.
@@ -79,6 +80,7 @@ my %config = (
     'README, provider and countries' => $PROVIDER . $COUNTRIES,
     'README, .htaccess in a directory' => $PROVIDER . "<Directory \@HTDOCS\@>\n$THREE</Directory>\n",
     'README, captcha in a directory' => $PROVIDER . "<Directory \@HTDOCS\@>\n$CAPTCHA</Directory>\n",
+    'README, status page' => $PROVIDER . $STATUS,
     'conf.d' => $EXAMPLE,
     'conf.d, all comments taken away' => $EXAMPLE =~ s/^#(?=FormGuard)//mgr,
     'conf.d behind README' => $PROVIDER . $EXAMPLE,
@@ -266,6 +268,19 @@ sub logged_tags
     }
     return \%tags;
 }
+
+subtest 'README: status page' => sub {
+    my $httpd = server($PROVIDER . $STATUS);
+    is posts($httpd, 1, from => '203.0.113.9'), '200x1', 'a post';
+    for my $path ($README =~ m{`(/formguard-status[^`]*)`}g) {
+        my $r = $httpd->client->get($path);
+        is $r->status, 200, $path;
+        like $r->body, qr/contact\.php/, 'shows the form';
+        is $httpd->client->get($path, from => '203.0.113.9')->status, 403, 'to nobody from outside';
+    }
+    $httpd->log_ok('refused by Require', $OK, qr/ AH01630: .*formguard-status/, 3);
+    $httpd->done;
+};
 
 subtest 'README: tags' => sub {
     my %table;
