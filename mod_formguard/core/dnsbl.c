@@ -237,13 +237,41 @@ static fg_dnsbl_answer_t ask(const char *resolvers, const fg_dnsbl_zone_t *zone,
     return answer;
 }
 
+/* c-ares takes 99999 for a port and asks another one. An IPv6 address without brackets has none. */
+static int ports_are_right(const char *resolvers)
+{
+    const char *p = resolvers;
+
+    while (*p != '\0') {
+        apr_size_t len = strcspn(p, ",");
+        const char *port = memchr(p, *p == '[' ? ']' : ':', len);
+        long number = 0;
+
+        if (port != NULL && *p == '[') {
+            port = port + 1 < p + len ? port + 1 : NULL;
+        }
+        if (port != NULL && (*p == '[' || memchr(port + 1, ':', len - (port + 1 - p)) == NULL)) {
+            const char *digit;
+
+            for (digit = port + 1; digit < p + len && number <= 65535; digit++) {
+                number = *digit >= '0' && *digit <= '9' ? number * 10 + (*digit - '0') : 65536;
+            }
+            if (*port != ':' || number < 1 || number > 65535) {
+                return 0;
+            }
+        }
+        p += len + (p[len] == ',');
+    }
+    return 1;
+}
+
 apr_status_t fg_dnsbl_create(fg_dnsbl_t **dnsbl, const char *resolvers, apr_pool_t *pool)
 {
     ares_channel channel;
     int status;
 
     *dnsbl = NULL;
-    if (resolvers != NULL && *resolvers == '\0') {
+    if (resolvers != NULL && (*resolvers == '\0' || !ports_are_right(resolvers))) {
         return APR_EINVAL;
     }
     /* Never undone: it only counts, and at the end of a child its threads may still be asking. */

@@ -404,7 +404,16 @@ static void the_next_resolver_is_asked(void **state)
 
 static void resolvers_must_be_addresses(void **state)
 {
-    static const char *const wrong[] = {"", "not an address", "localhost:53", "127.0.0.1:53,x"};
+    static const char *const wrong[] = {"",
+                                        "not an address",
+                                        "localhost:53",
+                                        "127.0.0.1:53,x",
+                                        "127.0.0.1:99999",
+                                        "127.0.0.1:0",
+                                        "127.0.0.1:",
+                                        "[::1]:65536",
+                                        "[::1]53",
+                                        "127.0.0.1:53,127.0.0.2:70000"};
     fg_dnsbl_t *made;
     size_t i;
 
@@ -416,6 +425,7 @@ static void resolvers_must_be_addresses(void **state)
         assert_null(made);
     }
     assert_non_null(asking("127.0.0.1:5353,[::1]:5353"));
+    assert_non_null(asking("127.0.0.1:65535,::1,192.0.2.1"));
     assert_non_null(asking(NULL)); /* the system's */
 }
 
