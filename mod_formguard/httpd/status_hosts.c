@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each virtual host enforces: its own level, and the sections in it that say something of
  * ours. */
+#include <stddef.h>
 #include <string.h>
 
 #include "apr_strings.h"
@@ -78,9 +79,9 @@ static void describe(fg_status_scope_t *scope, const char *where, const fg_polic
     scope->paths = policy->paths;
     scope->limits =
         texts(scope->mode == FG_MODE_OFF ? policy->limits : fg_policy_limits(policy, pool),
-              APR_OFFSETOF(fg_limit_t, text), pool);
-    scope->countries = texts(policy->countries, APR_OFFSETOF(fg_country_rule_t, text), pool);
-    scope->fields = texts(policy->fields, APR_OFFSETOF(fg_field_rule_t, text), pool);
+              offsetof(fg_limit_t, text), pool);
+    scope->countries = texts(policy->countries, offsetof(fg_country_rule_t, text), pool);
+    scope->fields = texts(policy->fields, offsetof(fg_field_rule_t, text), pool);
     scope->dnsbls = dnsbl_texts(policy->dnsbls, pool);
     scope->deny = policy->deny == FG_MODE_ON;
 }
