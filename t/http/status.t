@@ -391,7 +391,7 @@ subtest 'restarts keep the figures' => sub {
     is_deeply names(get_json($httpd)->{forms})->{'127.0.0.1/limit.cgi'}, [4, 3, 0], 'and counting goes on';
 };
 
-$httpd->log_ok('verdicts in error_log', @ANY_VERDICT, qr/ AH01264: .*script not found/, 2, qr{ AH01630: .*/denied$}, 3);
+$httpd->log_ok('verdicts in error_log', @ANY_VERDICT, qr{ AH0(?:1264|2811): .*script not found}, 2, qr{ AH01630: .*/denied$}, 3);
 $httpd->done;
 
 # --- what each virtual host enforces -------------------------------------------------------------------
