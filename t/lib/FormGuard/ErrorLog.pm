@@ -39,6 +39,7 @@ my @HARMLESS = (
     qr/ AH00169: caught SIGTERM, shutting down/,
     qr/ AH00170: caught SIGWINCH, shutting down gracefully/,
     qr/ AH00295: caught SIGTERM, shutting down/,
+    qr/ AH00296: caught SIGWINCH, shutting down gracefully/,
     qr/ AH00491: caught SIGTERM, shutting down/,
     qr/ AH00492: caught SIGWINCH, shutting down gracefully/,
     qr/^AH0055[78]: .* domain name/,

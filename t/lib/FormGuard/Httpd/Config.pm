@@ -115,7 +115,7 @@ sub text
     $out .= "ErrorLog logs/error_log\nLogLevel $level\n"
         . "LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b \\\"%{Referer}i\\\" \\\"%{User-Agent}i\\\"\" combined\n"
         . "CustomLog logs/access_log combined\n"
-        . "KeepAlive On\nKeepAliveTimeout 5\nTimeout 30\nMaxKeepAliveRequests 0\n"
+        . "GracefulShutdownTimeout 5\nKeepAlive On\nKeepAliveTimeout 5\nTimeout 30\nMaxKeepAliveRequests 0\n"
         . "RemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy 127.0.0.1\n";
     $out .= "Protocols h2c http/1.1\n" if $s->{h2};
     $out .= ($s->{global} // '') . "\n";
