@@ -154,8 +154,9 @@ const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy)
 
 int fg_policy_is_bare(const fg_policy_t *policy)
 {
-    /* Rules about fields and FormGuardDeny bound nothing that a robot can do often. */
-    return policy->limits == NULL && policy->countries == NULL && fg_policy_captcha(policy) == NULL;
+    /* Rules about fields, and blocklists, bound nothing that a robot can do often. */
+    return policy->limits == NULL && policy->countries == NULL && policy->deny != FG_MODE_ON &&
+           fg_policy_captcha(policy) == NULL;
 }
 
 const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy, apr_pool_t *pool)

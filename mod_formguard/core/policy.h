@@ -279,7 +279,7 @@ fg_override_t fg_policy_override(const fg_policy_t *server);
 /** On, Off or DetectionOnly; never unset. */
 fg_mode_t fg_policy_mode(const fg_policy_t *policy);
 
-/** 1 if no rule at all is set (limits, countries, captcha), so that the default limit applies. */
+/** 1 if no limit, country rule, captcha or FormGuardDeny is set: the default limit applies. */
 int fg_policy_is_bare(const fg_policy_t *policy);
 
 /** What a bare policy means, as it is said in the log: `ip 10/10m 60/1d`. */

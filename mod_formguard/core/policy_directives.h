@@ -20,7 +20,7 @@
     X("FormGuardLimit", DIR, limit, limits,                                                       \
       "KEY RATE [RATE...] [action=refuse|challenge|log|close:TIME] "                              \
       "[count=attempts|accepted] [weight=N]",                                                     \
-      "ip 10/10m 60/1d where no other rule is set")                                               \
+      "ip 10/10m 60/1d without any limit, country rule or captcha")                               \
     X("FormGuardCountry", DIR, country, countries,                                                \
       "CC[,CC...]|EU|unknown|* allow|refuse|challenge|log", "every country is allowed")           \
     X("FormGuardField", DIR, field, fields,                                                       \

@@ -366,7 +366,8 @@ static void any_rule_replaces_the_default_limit(void **state)
         {"FormGuardBodyLimit 1K", 1, 1},
         {"FormGuardCaptchaSiteKey key", 1, 1},
         {"FormGuardField email empty", 1, 1},
-        {"FormGuardDeny On", 1, 1},
+        {"FormGuardDeny On", 0, 0},
+        {"FormGuardDeny Off", 1, 1},
     };
     size_t i;
 
