@@ -50,7 +50,9 @@ static int quality_of(char *item)
     char *param;
     int quality = 1000;
 
-    apr_strtok(item, ";", &last);
+    if (apr_strtok(item, ";", &last) == NULL) {
+        return quality; /* nothing but semicolons, and `last` was not set */
+    }
     while ((param = apr_strtok(NULL, ";", &last)) != NULL) {
         while (apr_isspace(*param)) {
             param++;

@@ -90,13 +90,13 @@ sub gets
 my @LANGUAGES = map { gets(defined $_->[0] ? ['Accept-Language' => $_->[0]] : [], $_->[1]) } (
     [undef, 'en'], ['ja', 'ja'], ['ja-JP', 'ja'], ['JA-jp', 'ja'], ['ja,en-US;q=0.9,en;q=0.8', 'ja'], ['en-US,en;q=0.9,ja;q=0.8', 'en'],
     ['de,ja;q=0.5,en;q=0.4', 'ja'], ['de', 'en'], ['*', 'en'], ['ja;q=0', 'en'], ['ja;q=0.001,en;q=0', 'ja'], ['jav', 'en'], ['', 'en'],
-    ['ja;q=0.9, *;q=0.1', 'ja'], [';;,,;q=', 'en'], ['ja;q=nonsense', 'ja'], ['fr, ja ; q=0.7 , en;q=0.3', 'ja'], ['x' x 4000 . ',ja', 'ja'],
+    ['ja;q=0.9, *;q=0.1', 'ja'], [';;,,;q=', 'en'], [';', 'en'], ['ja;q=0.5,;', 'ja'], ['ja;q=nonsense', 'ja'], ['fr, ja ; q=0.7 , en;q=0.3', 'ja'], ['x' x 4000 . ',ja', 'ja'],
 );
 my $BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8';
 my @KINDS = map { gets($_->[0], 'en', $_->[1]) } (
     [[Accept => $BROWSER], 0], [[Accept => '*/*'], 0], [[Accept => 'application/json'], 1], [[Accept => 'application/problem+json'], 1],
     [[Accept => 'application/json, text/plain, */*'], 1], [[Accept => 'application/json, */*;q=0.1'], 1], [[Accept => 'text/html, application/json;q=0.9'], 0],
-    [[Accept => 'application/json;q=0, */*'], 0], [[Accept => 'application/*'], 1], [[Accept => 'image/png'], 0], [[Accept => 'TEXT/HTML'], 0],
+    [[Accept => 'application/json;q=0, */*'], 0], [[Accept => 'application/*'], 1], [[Accept => 'image/png'], 0], [[Accept => ';'], 0], [[Accept => 'TEXT/HTML'], 0],
     [['X-Requested-With' => 'XMLHttpRequest'], 1], [[Accept => '*/*', 'X-Requested-With' => 'XMLHttpRequest'], 1], [['X-Requested-With' => 'jp.app'], 0],
     [[Accept => $BROWSER, 'X-Requested-With' => 'XMLHttpRequest'], 0], [['Sec-Fetch-Dest' => 'empty', Accept => '*/*'], 1],
     [['Sec-Fetch-Dest' => 'document', Accept => $BROWSER], 0], [['Sec-Fetch-Dest' => 'iframe', Accept => $BROWSER], 0],
