@@ -29,6 +29,18 @@ void *fg_create_server_config(apr_pool_t *pool, server_rec *s)
     return apr_pcalloc(pool, sizeof(fg_server_conf_t));
 }
 
+/* Of a virtual host; what is the main server's alone is read from there. */
+void *fg_merge_server_config(apr_pool_t *pool, void *base, void *add)
+{
+    const fg_server_conf_t *main_server = base;
+    fg_server_conf_t *host = apr_pmemdup(pool, add, sizeof(*host));
+
+    if (host->site == NULL) {
+        host->site = main_server->site;
+    }
+    return host;
+}
+
 /* --- directives of the policy ----------------------------------------------------------------- */
 
 static const char *resolve_path(void *baton, const char *path)

@@ -20,7 +20,7 @@ AP_DECLARE_MODULE(formguard) = {
     fg_create_dir_config,
     fg_merge_dir_config,
     fg_create_server_config,
-    NULL, /* what stands once is never merged */
+    fg_merge_server_config,
     fg_commands,
     register_hooks,
 #ifdef AP_MODULE_HAS_FLAGS

@@ -48,6 +48,9 @@ void *fg_merge_dir_config(apr_pool_t *pool, void *base, void *add);
 /** create_server_config: an fg_server_conf_t. */
 void *fg_create_server_config(apr_pool_t *pool, server_rec *s);
 
+/** merge_server_config: a virtual host without FormGuardSite has that of the main server. */
+void *fg_merge_server_config(apr_pool_t *pool, void *base, void *add);
+
 /* --- runtime.c -------------------------------------------------------------------------------- */
 
 /** Things said once in the life of a configuration, whichever process comes to it first. */

@@ -65,6 +65,12 @@ my @KEYS = (
         log => [$OK => 4, full('site 2/10m', 2, '2/10m') => 2],
     },
     {
+        name => 'site: FormGuardSite of the main server holds in virtual hosts with lines of their own',
+        config => "FormGuardSite \"customer of %{SERVER_NAME}\"\nFormGuardLimit site 2/10m\n# \@CASE\@\n" . hosts("FormGuard On\nUseCanonicalName On\n"),
+        requests => [passes(2, host('a')), refused(429, host('a-also')), passes(2, host('b')), refused(429, host('b'))],
+        log => [$OK => 4, full('site 2/10m', 2, '2/10m') => 2],
+    },
+    {
         name => 'server: everybody, everywhere', config => "FormGuardLimit server 3/10m\n# \@CASE\@\n" . hosts("FormGuard On\n"),
         requests => [passes(2, host('a')), passes(1, from => '10.7.4.1', path => 'other.cgi', host('b')), refused(429, from => '10.7.4.2', host('b')), refused(429, host('a'))],
         log => [$OK => 3, full('server 3/10m', 3, '3/10m') => 2],
