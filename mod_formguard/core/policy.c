@@ -114,20 +114,85 @@ static void merge_countries(fg_policy_countries_t *out, const fg_policy_countrie
     *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
 }
 
+static int has_field_rule(const apr_array_header_t *rules, const fg_field_rule_t *rule)
+{
+    int i;
+
+    for (i = 0; i < rules->nelts; i++) {
+        const fg_field_rule_t *other = &APR_ARRAY_IDX(rules, i, fg_field_rule_t);
+
+        if (other->check == rule->check && other->max == rule->max &&
+            other->action == rule->action && strcmp(other->name, rule->name) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The same rule twice (a rewritten request is under its folder's rules in both passes) would be
+ * logged twice; so would the same blocklist. */
 static void merge_field_rules(fg_policy_field_rules_t *out, const fg_policy_field_rules_t *add,
                               apr_pool_t *pool)
 {
+    apr_array_header_t *sum;
+    int i;
+
     if (*add == NULL) {
         return;
     }
-    *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
+    if (*out == NULL) {
+        *out = *add;
+        return;
+    }
+    sum = apr_array_copy(pool, *out);
+    for (i = 0; i < (*add)->nelts; i++) {
+        const fg_field_rule_t *rule = &APR_ARRAY_IDX(*add, i, fg_field_rule_t);
+
+        if (!has_field_rule(sum, rule)) {
+            APR_ARRAY_PUSH(sum, fg_field_rule_t) = *rule;
+        }
+    }
+    *out = sum;
+}
+
+static int has_dnsbl(const apr_array_header_t *rules, const fg_dnsbl_rule_t *rule)
+{
+    int i;
+
+    for (i = 0; i < rules->nelts; i++) {
+        const fg_dnsbl_rule_t *other = &APR_ARRAY_IDX(rules, i, fg_dnsbl_rule_t);
+
+        if (other->action == rule->action && other->zone.nranges == rule->zone.nranges &&
+            memcmp(other->zone.ranges, rule->zone.ranges,
+                   rule->zone.nranges * sizeof(rule->zone.ranges[0])) == 0 &&
+            strcmp(other->zone.name, rule->zone.name) == 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 static void merge_dnsbls(fg_policy_dnsbls_t *out, const fg_policy_dnsbls_t *add, apr_pool_t *pool)
 {
-    if (*add != NULL) {
-        *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
+    apr_array_header_t *sum;
+    int i;
+
+    if (*add == NULL) {
+        return;
     }
+    if (*out == NULL) {
+        *out = *add;
+        return;
+    }
+    sum = apr_array_copy(pool, *out);
+    for (i = 0; i < (*add)->nelts; i++) {
+        const fg_dnsbl_rule_t *rule = &APR_ARRAY_IDX(*add, i, fg_dnsbl_rule_t);
+
+        if (!has_dnsbl(sum, rule)) {
+            APR_ARRAY_PUSH(sum, fg_dnsbl_rule_t) = *rule;
+        }
+    }
+    *out = sum;
 }
 
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool)

@@ -232,6 +232,11 @@ my @FIELD_CASES = (
         requests => [{ form => 'b=1&c=a%0a&d=%250d&e=http://', status => 200, body => 'ran' }, passes(1)],
         log => [(map { qr/ \[formguard:notice\] .* FG\Q$_->[0]\E: .* rule="\Q$_->[1]\E" / } ['1310: logged only 422', 'a required'], ['1311: logged only 403', 'b empty'], ['1312: logged only 422', 'c single-line'], ['1312: logged only 422', 'd single-line'], ['1313: logged only 422', 'e max-links=0']), $OK => 2],
     },
+    {
+        name => 'fields: action=log of a rewritten post is said once', modules => ['rewrite'], path => 'contact', form => 'e=https://x', status => 200, body => 'ran',
+        htaccess => $ON . "FormGuardLimit ip 1000/1m\nFormGuardField a required action=log\nFormGuardField e max-links=0 action=log\nRewriteEngine On\nRewriteRule ^contact\$ form.cgi [L]\n",
+        log => [qr/ FG1310: logged only 422: .* rule="a required" /, qr/ FG1313: logged only 422: .* rule="e max-links=0" /, $OK],
+    },
     { name => 'fields: several names, the first that is broken is told', htaccess => $ON . "FormGuardLimit ip 1000/1m\nFormGuardField x y z required\n", requests => [refused(422, form => 'x=1&z=1'), refused(422, form => 'y=1'), passes(1, form => 'x=1&y=1&z=1')], log => [qr/ rule="y required" /, 1, qr/ rule="x required" /, 1, $OK] },
     { name => 'fields: before the captcha, and nothing of a limit is used up', htaccess => $ON . "${CAPTCHA}FormGuardField x required\nFormGuardLimit form 1/10m\n", global => $ENDPOINT,
         requests => [(map { refused(422, token('ok'), test => asked(0)) } 1 .. 3), passes(1, token('ok', '&x=1'), test => asked(1))], log => [qr/ FG1310: / => 3, $OK] },
