@@ -252,24 +252,21 @@ const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy, apr_pool_t
     return made;
 }
 
-static int names_have(const apr_array_header_t *names, const char *name)
+int fg_policy_guards_method(const fg_policy_t *policy, const char *method)
 {
     int i;
 
-    for (i = 0; i < names->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(names, i, const char *), name) == 0) {
+    /* In any letters: `post` is another method, but a CGI program is run for it, and Python's
+     * cgi.FieldStorage reads a form from it. */
+    if (policy->methods == NULL) {
+        return strcasecmp(method, "POST") == 0;
+    }
+    for (i = 0; i < policy->methods->nelts; i++) {
+        if (strcasecmp(APR_ARRAY_IDX(policy->methods, i, const char *), method) == 0) {
             return 1;
         }
     }
     return 0;
-}
-
-int fg_policy_guards_method(const fg_policy_t *policy, const char *method)
-{
-    if (policy->methods == NULL) {
-        return strcmp(method, "POST") == 0;
-    }
-    return names_have(policy->methods, method);
 }
 
 int fg_policy_guards_path(const fg_policy_t *policy, const char *path)

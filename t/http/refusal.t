@@ -118,9 +118,10 @@ my @METHODS = (
         htaccess => "${ONE}FormGuardCountry * log\nFormGuardCaptcha off\n" =~ s/FormGuardCountry.*\n//r,
         requests => [
             { form => 'a=1', status => 200 }, { form => 'a=1', status => 429 },
+            (map { { method => $_, form => 'a=1', status => 429, unlike => qr/ran/ } } qw(post Post)),    # which some CGI libraries take for POST
             map { { method => $_, status => 200 } } qw(GET HEAD OPTIONS PUT PATCH DELETE),
         ],
-        log => [$OK, $FULL],
+        log => [$OK, $FULL => 3],
     },
     {
         name => 'FormGuardMethods: those and no others',
