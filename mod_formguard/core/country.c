@@ -372,7 +372,9 @@ static void check_file(fg_country_db_t *db, apr_time_t now)
     int in_place;
 
     if (stat(db->path, &st)) {
-        enter_state(db, STATE_MISSING, errno, "it is not there");
+        enter_state(db, STATE_MISSING, errno,
+                    errno == ENOENT || errno == ENOTDIR ? "it is not there"
+                                                        : "it can't be looked at");
         memset(&db->seen, 0, sizeof db->seen); /* the next one may get the same inode */
         return;
     }

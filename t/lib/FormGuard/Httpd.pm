@@ -61,6 +61,7 @@ makes the test fail when it left anything in error_log.
 use strict;
 use warnings;
 use File::Basename qw(dirname);
+use File::Copy qw(copy);
 use File::Path qw(make_path);
 use FormGuard::Client;
 use FormGuard::ErrorLog;
@@ -155,9 +156,23 @@ sub remove_file
 sub expand
 {
     my ($self, $text) = @_;
-    my %v = (PORT => $self->{port}, DIR => "$self->{dir}", HTDOCS => $self->htdocs, GEO => $ENV{FORMGUARD_GEO});
-    $text =~ s/\@(PORT|DIR|HTDOCS|GEO)\@/$v{$1} \/\/ die "FORMGUARD_GEO is not set (build\/test sets it)\n"/ge;
+    my %v = (PORT => $self->{port}, DIR => "$self->{dir}", HTDOCS => $self->htdocs);
+    $v{GEO} = $self->_geo if $text =~ /\@GEO\@/;
+    $text =~ s/\@(PORT|DIR|HTDOCS|GEO)\@/$v{$1}/g;
     return $text;
+}
+
+# A copy of the country database where the server's user can read it: the checkout may be root's alone.
+sub _geo
+{
+    my ($self) = @_;
+    my $copy = "$self->{dir}/country.mmdb";
+    if (!-e $copy) {
+        my $from = $ENV{FORMGUARD_GEO} or die "FORMGUARD_GEO is not set (build/test sets it)\n";
+        copy($from, $copy) or die "$from: $!\n";
+        chmod 0644, $copy;
+    }
+    return $copy;
 }
 
 # Written beside and renamed, so that a request never sees half a .htaccess.
