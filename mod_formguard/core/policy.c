@@ -83,28 +83,76 @@ int fg_limits_have(const apr_array_header_t *limits, apr_uint64_t id)
     return 0;
 }
 
-static void merge_limits(fg_policy_limits_t *out, const fg_policy_limits_t *add, apr_pool_t *pool)
+/* 1 if two elements of an array are the same rule. */
+typedef int same_fn(const void *a, const void *b);
+
+/* Add rules to an array, leaving out those it has: the same limit twice would charge its counters
+ * twice a post, and the same rule twice (a rewritten request is under its folder's rules in both
+ * passes) would be logged twice. */
+static const apr_array_header_t *add_new(const apr_array_header_t *have,
+                                         const apr_array_header_t *add, same_fn *same,
+                                         apr_pool_t *pool)
 {
     apr_array_header_t *sum;
     int i;
+    int k;
 
-    if (*add == NULL) {
-        return;
+    if (have == NULL || add == NULL) {
+        return have == NULL ? add : have;
     }
-    if (*out == NULL) {
-        *out = *add;
-        return;
-    }
-    sum = apr_array_copy(pool, *out);
-    for (i = 0; i < (*add)->nelts; i++) {
-        const fg_limit_t *limit = &APR_ARRAY_IDX(*add, i, fg_limit_t);
-        if (!fg_limits_have(sum, limit->id)) {
-            APR_ARRAY_PUSH(sum, fg_limit_t) = *limit;
+    sum = apr_array_copy(pool, have);
+    for (i = 0; i < add->nelts; i++) {
+        const char *rule = add->elts + (apr_size_t)i * (apr_size_t)add->elt_size;
+
+        for (k = 0; k < sum->nelts; k++) {
+            if (same(sum->elts + (apr_size_t)k * (apr_size_t)sum->elt_size, rule)) {
+                break;
+            }
+        }
+        if (k == sum->nelts) {
+            memcpy(apr_array_push(sum), rule, (apr_size_t)add->elt_size);
         }
     }
-    *out = sum;
+    return sum;
 }
 
+static int same_limit(const void *a, const void *b)
+{
+    return ((const fg_limit_t *)a)->id == ((const fg_limit_t *)b)->id;
+}
+
+static int same_field_rule(const void *a, const void *b)
+{
+    const fg_field_rule_t *one = a;
+    const fg_field_rule_t *other = b;
+
+    return one->check == other->check && one->max == other->max && one->action == other->action &&
+           strcmp(one->name, other->name) == 0;
+}
+
+static int same_dnsbl(const void *a, const void *b)
+{
+    const fg_dnsbl_rule_t *one = a;
+    const fg_dnsbl_rule_t *other = b;
+
+    return one->action == other->action && one->zone.nranges == other->zone.nranges &&
+           memcmp(one->zone.ranges, other->zone.ranges,
+                  one->zone.nranges * sizeof(one->zone.ranges[0])) == 0 &&
+           strcmp(one->zone.name, other->zone.name) == 0;
+}
+
+#define MERGE_ADD_NEW(kind, same)                                                                  \
+    static void merge_##kind(fg_policy_##kind##_t *out, const fg_policy_##kind##_t *add,           \
+                             apr_pool_t *pool)                                                     \
+    {                                                                                              \
+        *out = add_new(*out, *add, same, pool);                                                    \
+    }
+
+MERGE_ADD_NEW(limits, same_limit)
+MERGE_ADD_NEW(field_rules, same_field_rule)
+MERGE_ADD_NEW(dnsbls, same_dnsbl)
+
+/* Not these: of equals the last one counts, so a repeated rule says something. */
 static void merge_countries(fg_policy_countries_t *out, const fg_policy_countries_t *add,
                             apr_pool_t *pool)
 {
@@ -112,87 +160,6 @@ static void merge_countries(fg_policy_countries_t *out, const fg_policy_countrie
         return;
     }
     *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
-}
-
-static int has_field_rule(const apr_array_header_t *rules, const fg_field_rule_t *rule)
-{
-    int i;
-
-    for (i = 0; i < rules->nelts; i++) {
-        const fg_field_rule_t *other = &APR_ARRAY_IDX(rules, i, fg_field_rule_t);
-
-        if (other->check == rule->check && other->max == rule->max &&
-            other->action == rule->action && strcmp(other->name, rule->name) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* The same rule twice (a rewritten request is under its folder's rules in both passes) would be
- * logged twice; so would the same blocklist. */
-static void merge_field_rules(fg_policy_field_rules_t *out, const fg_policy_field_rules_t *add,
-                              apr_pool_t *pool)
-{
-    apr_array_header_t *sum;
-    int i;
-
-    if (*add == NULL) {
-        return;
-    }
-    if (*out == NULL) {
-        *out = *add;
-        return;
-    }
-    sum = apr_array_copy(pool, *out);
-    for (i = 0; i < (*add)->nelts; i++) {
-        const fg_field_rule_t *rule = &APR_ARRAY_IDX(*add, i, fg_field_rule_t);
-
-        if (!has_field_rule(sum, rule)) {
-            APR_ARRAY_PUSH(sum, fg_field_rule_t) = *rule;
-        }
-    }
-    *out = sum;
-}
-
-static int has_dnsbl(const apr_array_header_t *rules, const fg_dnsbl_rule_t *rule)
-{
-    int i;
-
-    for (i = 0; i < rules->nelts; i++) {
-        const fg_dnsbl_rule_t *other = &APR_ARRAY_IDX(rules, i, fg_dnsbl_rule_t);
-
-        if (other->action == rule->action && other->zone.nranges == rule->zone.nranges &&
-            memcmp(other->zone.ranges, rule->zone.ranges,
-                   rule->zone.nranges * sizeof(rule->zone.ranges[0])) == 0 &&
-            strcmp(other->zone.name, rule->zone.name) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static void merge_dnsbls(fg_policy_dnsbls_t *out, const fg_policy_dnsbls_t *add, apr_pool_t *pool)
-{
-    apr_array_header_t *sum;
-    int i;
-
-    if (*add == NULL) {
-        return;
-    }
-    if (*out == NULL) {
-        *out = *add;
-        return;
-    }
-    sum = apr_array_copy(pool, *out);
-    for (i = 0; i < (*add)->nelts; i++) {
-        const fg_dnsbl_rule_t *rule = &APR_ARRAY_IDX(*add, i, fg_dnsbl_rule_t);
-
-        if (!has_dnsbl(sum, rule)) {
-            APR_ARRAY_PUSH(sum, fg_dnsbl_rule_t) = *rule;
-        }
-    }
-    *out = sum;
 }
 
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool)
