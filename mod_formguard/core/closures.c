@@ -158,13 +158,18 @@ int fg_closures_close(fg_closures_t *closures, apr_uint64_t hash, const char *la
     return first;
 }
 
+int fg_closures_any(const fg_closures_t *closures, apr_time_t now)
+{
+    return atomic_load_explicit(&closures->latest, memory_order_relaxed) > (apr_uint64_t)now;
+}
+
 apr_interval_time_t fg_closures_left(const fg_closures_t *closures, apr_uint64_t hash,
                                      apr_time_t now)
 {
     const entry_t *e;
     apr_uint64_t until;
 
-    if (atomic_load_explicit(&closures->latest, memory_order_relaxed) <= (apr_uint64_t)now) {
+    if (!fg_closures_any(closures, now)) {
         return 0;
     }
     e = find(closures, key_of(hash));

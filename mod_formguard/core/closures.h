@@ -46,6 +46,9 @@ fg_closures_t *fg_closures_attach(void *mem, apr_size_t size);
 int fg_closures_close(fg_closures_t *closures, apr_uint64_t key, const char *label, apr_time_t now,
                       apr_time_t until);
 
+/** 0 if no form is closed now: one load, for whoever would have to make a key first. */
+int fg_closures_any(const fg_closures_t *closures, apr_time_t now);
+
 /** How long a form stays closed, microseconds; 0: it is open. */
 apr_interval_time_t fg_closures_left(const fg_closures_t *closures, apr_uint64_t key,
                                      apr_time_t now);

@@ -66,11 +66,10 @@ static fg_step_t check_closed(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *ver
     apr_interval_time_t left;
 
     (void)layer;
-    if (c->closures == NULL) {
+    if (c->closures == NULL || !fg_closures_any(c->closures, c->now.steady)) {
         return GO_ON;
     }
-    left = fg_closures_left(
-        c->closures, fg_counters_key(c->counters, 0, 0, c->form, strlen(c->form)), c->now.steady);
+    left = fg_closures_left(c->closures, fg_decide_form_key(c), c->now.steady);
     if (left == 0) {
         return GO_ON;
     }

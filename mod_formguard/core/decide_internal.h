@@ -44,6 +44,9 @@ fg_step_t fg_decide_unanswered(fg_case_t *c, const fg_layer_t *layer, fg_verdict
 fg_step_t fg_decide_limits(fg_case_t *c, fg_layer_t *layer, fg_count_when_t when,
                            const fg_submission_t *submission, fg_verdict_t *verdict);
 
+/** What names the form of this post among the closed ones. */
+apr_uint64_t fg_decide_form_key(const fg_case_t *c);
+
 /** An empty array for what a decision charges, in `pool`. */
 apr_array_header_t *fg_decide_charges(apr_pool_t *pool);
 

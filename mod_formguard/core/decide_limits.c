@@ -130,6 +130,11 @@ static fg_step_t charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_li
     return GO_ON;
 }
 
+apr_uint64_t fg_decide_form_key(const fg_case_t *c)
+{
+    return fg_counters_key(c->counters, 0, 0, c->form, strlen(c->form));
+}
+
 /* The limit is over: the form is closed for everybody, by whoever comes first. */
 static void close_form(fg_case_t *c, const fg_layer_t *layer, const fg_limit_t *limit,
                        fg_verdict_t *verdict)
@@ -141,8 +146,7 @@ static void close_form(fg_case_t *c, const fg_layer_t *layer, const fg_limit_t *
     if (fg_policy_mode(layer->policy) == FG_MODE_DETECT || c->closures == NULL) {
         return;
     }
-    if (fg_closures_close(c->closures, fg_counters_key(c->counters, 0, 0, c->form, strlen(c->form)),
-                          c->label, c->now.steady, until)) {
+    if (fg_closures_close(c->closures, fg_decide_form_key(c), c->label, c->now.steady, until)) {
         c->ops->closed(c, verdict);
     }
 }
