@@ -143,19 +143,43 @@ static int code_at(MMDB_entry_s *entry, const char *const *path, fg_country_code
     return rc;
 }
 
+/* The boolean under `path` into `flag`, which stays as it is without one. Returns a status of
+ * libmaxminddb. */
+static int flag_at(MMDB_entry_s *entry, const char *const *path, int *flag)
+{
+    MMDB_entry_data_s data;
+    int rc = MMDB_aget_value(entry, &data, path);
+
+    if (rc == MMDB_SUCCESS && data.has_data && data.type == MMDB_DATA_TYPE_BOOLEAN) {
+        *flag = data.boolean;
+    }
+    return rc == MMDB_LOOKUP_PATH_DOES_NOT_MATCH_DATA_ERROR ? MMDB_SUCCESS : rc;
+}
+
 /* The country of a record, wherever its schema puts it. Returns a status of libmaxminddb. */
-static int code_of(MMDB_entry_s *entry, fg_country_code_t code)
+static int country_of(MMDB_entry_s *entry, fg_country_t *out)
 {
     static const char *const country[] = {"country", "iso_code", NULL};
+    static const char *const country_eu[] = {"country", "is_in_european_union", NULL};
     static const char *const registered[] = {"registered_country", "iso_code", NULL};
+    static const char *const registered_eu[] = {"registered_country", "is_in_european_union", NULL};
     static const char *const flat[] = {"country_code", NULL};
-    static const char *const *const paths[] = {country, registered, flat};
+    static const char *const flat_eu[] = {"is_in_european_union", NULL};
+    static const struct {
+        const char *const *code;
+        const char *const *eu;
+    } schemas[] = {{country, country_eu}, {registered, registered_eu}, {flat, flat_eu}};
+    fg_country_code_t code;
     apr_size_t i;
 
-    for (i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        int rc = code_at(entry, paths[i], code);
-        if (rc != MMDB_SUCCESS || code[0]) {
+    for (i = 0; i < sizeof schemas / sizeof schemas[0]; i++) {
+        int rc = code_at(entry, schemas[i].code, code);
+        if (rc != MMDB_SUCCESS) {
             return rc;
+        }
+        if (code[0]) {
+            *out = fg_country_of(code);
+            return flag_at(entry, schemas[i].eu, &out->in_eu);
         }
     }
     return MMDB_SUCCESS;
@@ -163,9 +187,9 @@ static int code_of(MMDB_entry_s *entry, fg_country_code_t code)
 
 static int is_country(MMDB_entry_s *entry)
 {
-    fg_country_code_t code;
+    fg_country_t country = fg_country_of("");
 
-    return code_of(entry, code) == MMDB_SUCCESS && code[0];
+    return country_of(entry, &country) == MMDB_SUCCESS && country.code[0];
 }
 
 /* 1 if any of the first records holds a country. */
@@ -493,7 +517,7 @@ apr_status_t fg_country_open(fg_country_db_t **out, const char *path, const fg_l
 }
 
 apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address, fg_time_t now,
-                               fg_country_code_t code)
+                               fg_country_t *country)
 {
     union {
         struct sockaddr any;
@@ -504,7 +528,7 @@ apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address,
     int rc = MMDB_SUCCESS;
     map_t *map;
 
-    code[0] = '\0';
+    *country = fg_country_of("");
     memset(&sa, 0, sizeof sa);
     if (address->family == 4) {
         sa.v4.sin_family = AF_INET;
@@ -524,7 +548,7 @@ apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address,
     }
     found = MMDB_lookup_sockaddr(&map->mmdb, &sa.any, &rc);
     if (rc == MMDB_SUCCESS && found.found_entry) {
-        rc = code_of(&found.entry, code);
+        rc = country_of(&found.entry, country);
     }
     else if (rc == MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR) {
         rc = MMDB_SUCCESS; /* one that knows no IPv6 */

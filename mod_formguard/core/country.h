@@ -17,6 +17,19 @@ typedef struct fg_country_db fg_country_db_t;
 /** An ISO 3166-1 alpha-2 code, NUL-terminated; "" is unknown. */
 typedef char fg_country_code_t[3];
 
+/** What a database says of an address. */
+typedef struct fg_country {
+    fg_country_code_t code;
+    int in_eu; /**< 1: the key `EU` of rules means it */
+} fg_country_t;
+
+/**
+ * The country of a code where no database says more.
+ * @param code two capitals, or "" for unknown
+ * @return with in_eu by the table of member states since 2020-02-01 (europa.eu, Country profiles)
+ */
+fg_country_t fg_country_of(const char *code);
+
 typedef struct fg_country_info {
     apr_time_t built; /**< when its maker built the file, wall microseconds; 0: none open */
     const char *type; /**< the database_type it names */
@@ -48,12 +61,14 @@ apr_status_t fg_country_open(fg_country_db_t **db, const char *path, const fg_lo
  * @param db      the database
  * @param address whose
  * @param now     the time
- * @param code    set; "" if the database does not know it
+ * @param country set; "" if the database does not know it, or the address is private, whatever the
+ *                database says of it (fg_address_is_private()). `in_eu` is the database's own
+ *                `is_in_european_union` where the record has one, else that of fg_country_of()
  * @return APR_SUCCESS, or APR_EGENERAL when no file was usable yet or the database is
  *         damaged (logged once)
  */
 apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address, fg_time_t now,
-                               fg_country_code_t code);
+                               fg_country_t *country);
 
 /** What is open now. */
 void fg_country_info(fg_country_db_t *db, fg_country_info_t *info, apr_pool_t *pool);

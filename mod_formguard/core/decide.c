@@ -51,14 +51,15 @@ fg_step_t fg_decide_act(fg_case_t *c, fg_layer_t *layer, fg_action_t action, fg_
 
 static void look_up_country(fg_case_t *c, fg_verdict_t *verdict)
 {
-    c->country[0] = '\0';
-    c->country_known = c->ops->country(c, c->country) == 0;
+    c->country = fg_country_of("");
+    c->country_known = c->ops->country(c, &c->country) == 0;
     verdict->country_known = c->country_known;
-    memcpy(verdict->country, c->country, sizeof(verdict->country));
-    trace(c, "country: %s",
-          !c->country_known     ? "not looked up"
-          : *c->country == '\0' ? "unknown"
-                                : c->country);
+    memcpy(verdict->country, c->country.code, sizeof(verdict->country));
+    trace(c, "country: %s%s",
+          !c->country_known          ? "not looked up"
+          : *c->country.code == '\0' ? "unknown"
+                                     : c->country.code,
+          c->country.in_eu ? ", in the EU" : "");
 }
 
 static fg_step_t check_closed(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict)
@@ -94,7 +95,7 @@ static fg_step_t check_country(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *ve
     if (layer->policy->countries == NULL || !c->country_known) {
         return GO_ON;
     }
-    rule = fg_policy_country(layer->policy, c->country);
+    rule = fg_policy_country(layer->policy, &c->country);
     if (rule == NULL || rule->action == FG_ACT_ALLOW) {
         trace(c, "country: allowed%s%s", rule != NULL ? " by " : "",
               rule != NULL ? rule->text : "");

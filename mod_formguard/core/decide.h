@@ -36,8 +36,8 @@ typedef struct fg_case fg_case_t;
 
 /** What a decision asks the server for, each at most once and only when it is needed. */
 typedef struct fg_server_ops {
-    /** The client's country into `code`. @return 0, or 1 if there is no usable database */
-    int (*country)(fg_case_t *c, fg_country_code_t code);
+    /** The client's country. @return 0, or 1 if there is no usable database */
+    int (*country)(fg_case_t *c, fg_country_t *country);
     /** Read the body into a submission that was given to fg_decide_wants(). */
     void (*capture)(fg_case_t *c, fg_captured_t *captured);
     /** Look the client up in a blocklist. */
@@ -80,8 +80,8 @@ struct fg_case {
     fg_time_t now;
     apr_pool_t *pool;
 
-    fg_country_code_t country; /**< decide's own from here on */
-    int country_known;         /**< 1: there is a database, `country` is what it says */
+    fg_country_t country; /**< decide's own from here on */
+    int country_known;    /**< 1: there is a database, `country` is what it says */
     apr_array_header_t *charges;
     fg_captured_t captured;
     fg_verdict_t would; /**< what a layer in DetectionOnly would have refused for */

@@ -43,10 +43,10 @@ static apr_size_t limit_value(const fg_case_t *c, const fg_limit_t *limit,
     case FG_KEY_NET:
         return fg_address_net_key(&c->client, buffer);
     case FG_KEY_COUNTRY:
-        if (!c->country_known || !fg_limit_covers_country(limit, c->country)) {
+        if (!c->country_known || !fg_limit_covers_country(limit, &c->country)) {
             return 0;
         }
-        text = *c->country == '\0' ? "unknown" : c->country;
+        text = *c->country.code == '\0' ? "unknown" : c->country.code;
         break;
     case FG_KEY_FORM:
         text = c->form;

@@ -14,10 +14,6 @@
 
 const fg_captcha_provider_t fg_captcha_off = {.name = "off"};
 
-/* The member states of the European Union since 2020-02-01 (europa.eu, Country profiles). */
-static const char european_union[] = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT "
-                                     "NL PL PT RO SE SI SK ";
-
 apr_uint64_t fg_rule_id(const char *scope, const char *text)
 {
     /* Not secret: this only names a rule. The counters hash it again under their own secret. */
@@ -311,34 +307,22 @@ int fg_policy_body_over_passes(const fg_policy_t *policy)
 
 /* --- countries -------------------------------------------------------------------------------- */
 
-static int in_european_union(const char *code)
-{
-    const char *at;
-
-    for (at = european_union; *at != '\0'; at += 3) {
-        if (at[0] == code[0] && at[1] == code[1]) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* How closely a listed code names a country: 0 not at all, 1 `*`, 2 the union, 3 by itself. */
-static int closeness(const char *listed, const char *code)
+static int closeness(const char *listed, const fg_country_t *country)
 {
-    if (*code == '\0') {
+    if (*country->code == '\0') {
         return strcmp(listed, "unknown") == 0 ? 3 : 0;
     }
-    if (strcmp(listed, code) == 0) {
+    if (strcmp(listed, country->code) == 0) {
         return 3;
     }
     if (strcmp(listed, "EU") == 0) {
-        return in_european_union(code) ? 2 : 0;
+        return country->in_eu ? 2 : 0;
     }
     return strcmp(listed, "*") == 0;
 }
 
-const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const char *code)
+const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const fg_country_t *country)
 {
     const fg_country_rule_t *found = NULL;
     int best = 0;
@@ -346,7 +330,7 @@ const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const char
 
     for (i = 0; policy->countries != NULL && i < policy->countries->nelts; i++) {
         const fg_country_rule_t *rule = &APR_ARRAY_IDX(policy->countries, i, fg_country_rule_t);
-        int close = closeness(rule->code, code);
+        int close = closeness(rule->code, country);
 
         if (close > 0 && close >= best) {
             best = close;
@@ -356,15 +340,15 @@ const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const char
     return found;
 }
 
-int fg_limit_covers_country(const fg_limit_t *limit, const char *code)
+int fg_limit_covers_country(const fg_limit_t *limit, const fg_country_t *country)
 {
     int i;
 
     if (limit->countries == NULL) {
-        return *code != '\0';
+        return *country->code != '\0';
     }
     for (i = 0; i < limit->countries->nelts; i++) {
-        if (closeness(APR_ARRAY_IDX(limit->countries, i, const char *), code) > 0) {
+        if (closeness(APR_ARRAY_IDX(limit->countries, i, const char *), country) > 0) {
             return 1;
         }
     }

@@ -13,6 +13,7 @@
 #include <apr_tables.h>
 
 #include "captcha.h"
+#include "country.h"
 #include "dnsbl.h"
 #include "rate.h"
 #include "verdict.h"
@@ -327,11 +328,10 @@ int fg_policy_body_over_passes(const fg_policy_t *policy);
 
 /**
  * The rule for a country.
- * @param code upper case, or "" for unknown
  * @return the most specific rule that names it, the innermost of equals; NULL without one.
  *         `*` does not cover unknown
  */
-const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const char *code);
+const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const fg_country_t *country);
 
 /** How long a look into one blocklist may take, microseconds. */
 apr_interval_time_t fg_policy_dnsbl_timeout(const fg_policy_t *policy);
@@ -339,7 +339,7 @@ apr_interval_time_t fg_policy_dnsbl_timeout(const fg_policy_t *policy);
 /** 1 if some rule of the policy can't be judged without a country database. */
 int fg_policy_needs_country(const fg_policy_t *policy);
 
-/** 1 if the limit counts clients of that country (upper case, or "" for unknown). */
-int fg_limit_covers_country(const fg_limit_t *limit, const char *code);
+/** 1 if the limit counts clients of that country. */
+int fg_limit_covers_country(const fg_limit_t *limit, const fg_country_t *country);
 
 #endif

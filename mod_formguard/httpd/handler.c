@@ -20,13 +20,13 @@ static int needs_country(const fg_case_t *c)
            (c->layers == 2 && fg_policy_needs_country(c->layer[1].policy));
 }
 
-static int ask_country(fg_case_t *c, fg_country_code_t code)
+static int ask_country(fg_case_t *c, fg_country_t *country)
 {
     fg_request_t *fr = c->baton;
     fg_country_db_t *countries = fg_runtime()->countries;
 
     if (countries != NULL &&
-        fg_country_lookup(countries, &c->client, c->now, code) == APR_SUCCESS) {
+        fg_country_lookup(countries, &c->client, c->now, country) == APR_SUCCESS) {
         return 0;
     }
     if (countries == NULL && needs_country(c) && fg_say_once(FG_SAID_NO_GEO)) {

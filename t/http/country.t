@@ -187,6 +187,25 @@ for my $schema (qw(maxmind registered flat)) {
     );
 }
 
+# The database's own word on the European Union, also against the table of member states.
+make('eu.mmdb', qw(192.0.2.0/26=JP 192.0.2.64/26=DE/eu? 192.0.2.128/26=CH/eu=1 192.0.2.192/26=DE/eu=0 2001:db8:1::/48=-/UA/eu=1));
+my @UNION = map { { form => 'a=1', from => $_->[0], status => $_->[1] } }
+    ['192.0.2.1', 200], ['192.0.2.65', 403], ['192.0.2.129', 403], ['192.0.2.193', 200], ['2001:db8:1::1', 403], ['10.0.0.1', 200];
+FormGuard::Case::run(
+    { mpm => 'event', path => 'form.cgi', files => { 'form.cgi' => $SCRIPT }, global => "FormGuardGeoDatabase $dir/eu.mmdb" },
+    {
+        name => 'EU is what the database says, and the member states where it says nothing',
+        htaccess => $ON . "FormGuardCountry EU refuse\n", requests => \@UNION,
+        log => [$OK => 3, (map { qr{ FG1200: refused 403: .* rule="EU refuse" country=$_ } } qw(DE CH UA))],
+    },
+    {
+        name => 'and a limit of country=EU counts the same ones',
+        htaccess => $ON . "FormGuardLimit country=EU 1/10m\n",
+        requests => [map { { %$_, status => 200 }, { %$_, status => $_->{status} == 403 ? 429 : 200 } } @UNION],
+        log => [$OK => 9, (map { qr{ FG1100: refused 429: .* rule="country=EU 1/10m" .* country=$_ } } qw(DE CH UA))],
+    },
+);
+
 FormGuard::Case::run(
     { mpm => 'event', path => 'form.cgi', files => { 'form.cgi' => $SCRIPT } },
     {

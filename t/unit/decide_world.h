@@ -61,14 +61,14 @@ static inline void call(const char *name)
     append(world.calls, sizeof(world.calls), name, " ");
 }
 
-static inline int op_country(fg_case_t *c, fg_country_code_t code)
+static inline int op_country(fg_case_t *c, fg_country_t *country)
 {
     assert_ptr_equal(c->baton, &world);
     call("country");
     if (world.country == NULL) {
         return 1;
     }
-    strcpy(code, world.country);
+    *country = fg_country_of(world.country);
     return 0;
 }
 

@@ -69,6 +69,22 @@ static inline fg_policy_t *line_policy(const char *line, apr_pool_t *pool)
     return policy;
 }
 
+/** fg_policy_country() for a code, of which no database says more. */
+static inline const fg_country_rule_t *country_rule(const fg_policy_t *policy, const char *code)
+{
+    fg_country_t country = fg_country_of(code);
+
+    return fg_policy_country(policy, &country);
+}
+
+/** fg_limit_covers_country() for a code. */
+static inline int covers_country(const fg_limit_t *limit, const char *code)
+{
+    fg_country_t country = fg_country_of(code);
+
+    return fg_limit_covers_country(limit, &country);
+}
+
 typedef struct line_wrong {
     const char *line;
     const char *error; /**< the whole sentence */

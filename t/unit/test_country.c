@@ -135,9 +135,13 @@ static apr_status_t lookup(fg_country_db_t *db, const char *ip, apr_time_t now,
 {
     fg_address_t a = address(ip);
     fg_time_t t = {.steady = now, .wall = 0};
+    fg_country_t country;
+    apr_status_t rv;
 
-    strcpy(code, "??");
-    return fg_country_lookup(db, &a, t, code);
+    country = fg_country_of("??");
+    rv = fg_country_lookup(db, &a, t, &country);
+    strcpy(code, country.code);
+    return rv;
 }
 
 static void assert_country(fg_country_db_t *db, const char *ip, apr_time_t now, const char *want)
@@ -146,6 +150,20 @@ static void assert_country(fg_country_db_t *db, const char *ip, apr_time_t now, 
 
     assert_int_equal(lookup(db, ip, now, code), APR_SUCCESS);
     assert_string_equal(code, want);
+}
+
+/* @param in_eu what the key EU means */
+static void assert_in_eu(fg_country_db_t *db, const char *ip, const char *want, int in_eu)
+{
+    fg_address_t a = address(ip);
+    fg_time_t t = {0, 0};
+    fg_country_t country;
+
+    assert_int_equal(fg_country_lookup(db, &a, t, &country), APR_SUCCESS);
+    assert_string_equal(country.code, want);
+    if (country.in_eu != in_eu) {
+        fail_msg("%s, %s: in_eu is %d", ip, want, country.in_eu);
+    }
 }
 
 static fg_country_db_t *open_db(const char *path, apr_pool_t *pool)
@@ -215,15 +233,40 @@ static void test_flat_schema(void **state)
     assert_string_equal(info.type, "Test-Flat-Country");
 }
 
+/* The database's own word counts where it says one, also against the table. */
+static void test_european_union_of_maxmind_schema(void **state)
+{
+    fg_country_db_t *db = open_db(in_folder("eu"), *state);
+
+    assert_in_eu(db, "192.0.2.1", "JP", 0);
+    assert_in_eu(db, "192.0.2.65", "DE", 1);   /* with the flag */
+    assert_in_eu(db, "192.0.2.129", "FR", 1);  /* without */
+    assert_in_eu(db, "192.0.2.193", "CH", 1);  /* flag 1 */
+    assert_in_eu(db, "198.51.100.1", "DE", 0); /* flag 0 */
+    assert_in_eu(db, "203.0.113.1", "UA", 1);  /* registered there, flag 1 */
+    assert_in_eu(db, "203.0.113.129", "IE", 0);
+    assert_in_eu(db, "2001:db8:9::1", "", 0);
+}
+
+static void test_european_union_of_flat_schema(void **state)
+{
+    fg_country_db_t *db = open_db(in_folder("flat"), *state);
+
+    assert_in_eu(db, "192.0.2.1", "JP", 0);
+    assert_in_eu(db, "198.51.100.1", "DE", 1);
+    assert_in_eu(db, "203.0.113.9", "", 0);
+}
+
 static void test_no_address(void **state)
 {
     fg_country_db_t *db = open_db(in_folder("flat"), *state);
     fg_address_t none = {0};
     fg_time_t now = {0, 0};
-    fg_country_code_t code = "??";
+    fg_country_t country = fg_country_of("DE");
 
-    assert_int_equal(fg_country_lookup(db, &none, now, code), APR_SUCCESS);
-    assert_string_equal(code, "");
+    assert_int_equal(fg_country_lookup(db, &none, now, &country), APR_SUCCESS);
+    assert_string_equal(country.code, "");
+    assert_false(country.in_eu);
 }
 
 static void test_tree_without_ipv6(void **state)
@@ -456,13 +499,13 @@ static atomic_long lookups;
 static void *look_up(void *data)
 {
     fg_address_t a = address("192.0.2.77");
-    fg_country_code_t code;
+    fg_country_t country;
 
     (void)data;
     while (!stop) {
         fg_time_t now = {.steady = shared_now, .wall = 0};
-        apr_status_t rv = fg_country_lookup(shared_db, &a, now, code);
-        if (rv != APR_SUCCESS || (strcmp(code, "JP") && strcmp(code, "HK"))) {
+        apr_status_t rv = fg_country_lookup(shared_db, &a, now, &country);
+        if (rv != APR_SUCCESS || (strcmp(country.code, "JP") && strcmp(country.code, "HK"))) {
             wrong++;
         }
         lookups++;
@@ -581,6 +624,9 @@ static int make_files(void **state)
          "192.0.2.0/24=JP 198.51.100.0/24=DE 203.0.113.0/24=-/US 2001:db8:1::/48=HK");
     make("--flat", "flat",
          "192.0.2.0/24=JP 198.51.100.0/24=de 203.0.113.0/24=ZZ 2001:db8:1::/48=HK");
+    make("", "eu",
+         "192.0.2.0/26=JP 192.0.2.64/26=DE 192.0.2.128/26=FR/eu? 192.0.2.192/26=CH/eu=1 "
+         "198.51.100.0/24=DE/eu=0 203.0.113.0/25=-/UA/eu=1 203.0.113.128/25=-/IE/eu=0");
     make("--v4 --flat", "v4", "192.0.2.0/24=JP 198.51.100.0/24=DE");
     make("--asn", "asn", "192.0.2.0/24=JP");
     make("--flat --padding 2000", "jp", "192.0.2.0/24=JP");
@@ -600,6 +646,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_maxmind_schema),
         TEST(test_flat_schema),
+        TEST(test_european_union_of_maxmind_schema),
+        TEST(test_european_union_of_flat_schema),
         TEST(test_no_address),
         TEST(test_tree_without_ipv6),
         TEST(test_real_database),

@@ -19,7 +19,7 @@ static void cheap_checks_come_first(void **state)
     assert_accepted(decide());
     assert_string_equal(world.calls, "country capture now verify now");
     assert_string_equal(world.token, "the-token");
-    assert_string_equal(world.trace, "country: DE\n"
+    assert_string_equal(world.trace, "country: DE, in the EU\n"
                                      "country: allowed\n"
                                      "limit ip 3/10m: 1 of 3/10m\n"
                                      "captcha: accepted\n"
@@ -142,7 +142,7 @@ static void an_allowed_country_is_traced_with_its_rule(void **state)
     configure("FormGuardCountry * refuse");
     configure("FormGuardCountry EU allow");
     assert_accepted(decide());
-    assert_string_equal(world.trace, "country: DE\n"
+    assert_string_equal(world.trace, "country: DE, in the EU\n"
                                      "country: allowed by EU allow\n"
                                      "verdict: accepted");
 }

@@ -227,14 +227,14 @@ static void countries_add_up_and_the_inner_of_equals_wins(void **state)
     fg_policy_t *both = fg_policy_merge(outer, inner, pool);
 
     (void)state;
-    assert_int_equal(fg_policy_country(both, "CN")->action, FG_ACT_REFUSE);
-    assert_int_equal(fg_policy_country(both, "HK")->action, FG_ACT_ALLOW);
-    assert_int_equal(fg_policy_country(both, "DE")->action, FG_ACT_LOG);
-    assert_int_equal(fg_policy_country(outer, "HK")->action, FG_ACT_REFUSE);
+    assert_int_equal(country_rule(both, "CN")->action, FG_ACT_REFUSE);
+    assert_int_equal(country_rule(both, "HK")->action, FG_ACT_ALLOW);
+    assert_int_equal(country_rule(both, "DE")->action, FG_ACT_LOG);
+    assert_int_equal(country_rule(outer, "HK")->action, FG_ACT_REFUSE);
     /* Specificity goes before nesting: an inner `*` does not undo an outer country. */
     both = fg_policy_merge(outer, policy_in("inner", "FormGuardCountry * allow", NULL), pool);
-    assert_int_equal(fg_policy_country(both, "CN")->action, FG_ACT_REFUSE);
-    assert_int_equal(fg_policy_country(both, "DE")->action, FG_ACT_ALLOW);
+    assert_int_equal(country_rule(both, "CN")->action, FG_ACT_REFUSE);
+    assert_int_equal(country_rule(both, "DE")->action, FG_ACT_ALLOW);
 }
 
 static void error_policies_merge_cause_by_cause(void **state)
@@ -297,8 +297,8 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_true(fg_policy_captcha_min_score(policy) == 0.5);
     assert_int_equal(fg_policy_body_limit(policy), 64 * 1024 * 1024);
     assert_false(fg_policy_body_over_passes(policy));
-    assert_null(fg_policy_country(policy, "CN"));
-    assert_null(fg_policy_country(policy, ""));
+    assert_null(country_rule(policy, "CN"));
+    assert_null(country_rule(policy, ""));
     assert_false(fg_policy_needs_country(policy));
     for (cause = FG_CAUSE_NONE; cause < FG_CAUSE_COUNT; cause++) {
         assert_int_equal(fg_policy_on_error(policy, (fg_cause_t)cause), FG_ACT_REFUSE);
@@ -440,7 +440,7 @@ static void paths_are_globs(void **state)
 
 static const char *rule_for(const fg_policy_t *policy, const char *code)
 {
-    const fg_country_rule_t *rule = fg_policy_country(policy, code);
+    const fg_country_rule_t *rule = country_rule(policy, code);
 
     return rule != NULL ? rule->text : "none";
 }
@@ -472,8 +472,8 @@ static void a_star_does_not_cover_the_unknown(void **state)
     fg_policy_t *policy = policy_in("here", "FormGuardCountry *,EU refuse", NULL);
 
     (void)state;
-    assert_null(fg_policy_country(policy, ""));
-    assert_non_null(fg_policy_country(policy, "US"));
+    assert_null(country_rule(policy, ""));
+    assert_non_null(country_rule(policy, "US"));
 }
 
 static void unknown_covers_no_country(void **state)
@@ -481,8 +481,8 @@ static void unknown_covers_no_country(void **state)
     fg_policy_t *policy = policy_in("here", "FormGuardCountry unknown refuse", NULL);
 
     (void)state;
-    assert_non_null(fg_policy_country(policy, ""));
-    assert_null(fg_policy_country(policy, "US"));
+    assert_non_null(country_rule(policy, ""));
+    assert_null(country_rule(policy, "US"));
 }
 
 static void the_last_of_equals_wins(void **state)
@@ -506,12 +506,12 @@ static void the_european_union_has_27_members(void **state)
     (void)state;
     for (code[0] = 'A'; code[0] <= 'Z'; code[0]++) {
         for (code[1] = 'A'; code[1] <= 'Z'; code[1]++) {
-            members += strcmp(code, "EU") != 0 && fg_policy_country(policy, code) != NULL;
+            members += strcmp(code, "EU") != 0 && country_rule(policy, code) != NULL;
         }
     }
     assert_int_equal(members, 27);
     for (i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
-        assert_null(fg_policy_country(policy, outside[i]));
+        assert_null(country_rule(policy, outside[i]));
     }
 }
 
@@ -530,14 +530,14 @@ static void a_limit_by_country_covers_what_it_lists(void **state)
     const fg_limit_t *star = only_limit("FormGuardLimit country=* 5/1h");
 
     (void)state;
-    assert_true(fg_limit_covers_country(every, "CN"));
-    assert_false(fg_limit_covers_country(every, ""));
-    assert_true(fg_limit_covers_country(listed, "CN"));
-    assert_true(fg_limit_covers_country(listed, "FR"));
-    assert_true(fg_limit_covers_country(listed, ""));
-    assert_false(fg_limit_covers_country(listed, "US"));
-    assert_true(fg_limit_covers_country(star, "US"));
-    assert_false(fg_limit_covers_country(star, ""));
+    assert_true(covers_country(every, "CN"));
+    assert_false(covers_country(every, ""));
+    assert_true(covers_country(listed, "CN"));
+    assert_true(covers_country(listed, "FR"));
+    assert_true(covers_country(listed, ""));
+    assert_false(covers_country(listed, "US"));
+    assert_true(covers_country(star, "US"));
+    assert_false(covers_country(star, ""));
 }
 
 static void only_rules_about_countries_need_a_database(void **state)

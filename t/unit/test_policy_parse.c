@@ -209,11 +209,11 @@ static void words_are_taken_in_any_case(void **state)
     assert_int_equal(policy_of("FormGuardCaptchaSendRemoteIP off")->captcha_send_ip, FG_MODE_OFF);
     assert_ptr_equal(policy_of("FormGuardCaptcha OFF")->captcha, &fg_captcha_off);
     assert_true(fg_policy_body_over_passes(policy_of("FormGuardBodyLimit 1 OVER=PASS")));
-    assert_int_equal(fg_policy_country(policy_of("FormGuardCountry cn REFUSE"), "CN")->action,
+    assert_int_equal(country_rule(policy_of("FormGuardCountry cn REFUSE"), "CN")->action,
                      FG_ACT_REFUSE);
-    assert_int_equal(fg_policy_country(policy_of("FormGuardCountry Unknown Log"), "")->action,
+    assert_int_equal(country_rule(policy_of("FormGuardCountry Unknown Log"), "")->action,
                      FG_ACT_LOG);
-    assert_int_equal(fg_policy_country(policy_of("FormGuardCountry eu allow"), "FR")->action,
+    assert_int_equal(country_rule(policy_of("FormGuardCountry eu allow"), "FR")->action,
                      FG_ACT_ALLOW);
     assert_int_equal(
         fg_policy_on_error(policy_of("FormGuardCaptchaOnError quota=ALLOW"), FG_CAUSE_QUOTA),
@@ -350,7 +350,7 @@ static void lines_of_rules_add_up(void **state)
     assert_null(apply(policy, "FormGuardCountry * log"));
     assert_int_equal(policy->limits->nelts, 2);
     assert_int_equal(policy->countries->nelts, 3);
-    assert_string_equal(fg_policy_country(policy, "HK")->text, "CN,HK refuse");
+    assert_string_equal(country_rule(policy, "HK")->text, "CN,HK refuse");
     assert_int_equal(earlier->nelts, 1); /* an outer policy may hold that one */
     assert_null(apply(policy, "FormGuardCaptchaOnError timeout=allow busy=allow"));
     assert_null(apply(policy, "FormGuardCaptchaOnError quota=allow busy=refuse"));

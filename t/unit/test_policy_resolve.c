@@ -122,7 +122,7 @@ static void nothing_in_htaccess_changes_the_servers_layer(void **state)
         assert_int_equal(layers.layer[0]->limits->nelts, 2);
         assert_int_equal(layers.layer[0]->countries->nelts, 2);
         assert_int_equal(layers.layer[0]->fields->nelts, 2);
-        assert_int_equal(fg_policy_country(layers.layer[0], "CN")->action, FG_ACT_REFUSE);
+        assert_int_equal(country_rule(layers.layer[0], "CN")->action, FG_ACT_REFUSE);
     }
 }
 
@@ -396,8 +396,8 @@ static void all_hears_everything(void **state)
     assert_null(fg_policy_captcha(layers.layer[0]));
     assert_int_equal(layers.layer[0]->limits->nelts, 2);
     layers = resolve(GUARDED "\nFormGuardOverride all", "FormGuardCountry CN allow");
-    assert_int_equal(fg_policy_country(layers.layer[0], "CN")->action, FG_ACT_ALLOW);
-    assert_int_equal(fg_policy_country(layers.layer[0], "RU")->action, FG_ACT_REFUSE);
+    assert_int_equal(country_rule(layers.layer[0], "CN")->action, FG_ACT_ALLOW);
+    assert_int_equal(country_rule(layers.layer[0], "RU")->action, FG_ACT_REFUSE);
 }
 
 static void tighten_is_the_default(void **state)
