@@ -546,6 +546,12 @@ apr_status_t fg_country_lookup(fg_country_db_t *db, const fg_address_t *address,
     if (!map) {
         return APR_EGENERAL;
     }
+    if (fg_address_is_private(address)) {
+        /* Whatever the file says: an entry for 10/8 would be a country for somebody's own network,
+         * and the addresses providers share (RFC 6598) mean another network behind each. */
+        map_release(db, map);
+        return APR_SUCCESS;
+    }
     found = MMDB_lookup_sockaddr(&map->mmdb, &sa.any, &rc);
     if (rc == MMDB_SUCCESS && found.found_entry) {
         rc = country_of(&found.entry, country);

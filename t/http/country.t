@@ -17,12 +17,12 @@ my $FULL = qr/ FG1100: refused 429: /;
 my $ON = "FormGuard On\n";
 
 my @NETWORKS = qw(
-    192.0.2.0/24=JP 198.51.100.0/24=HK 203.0.113.0/25=DE 203.0.113.128/25=US 100.66.1.0/24=FR 100.66.2.0/24=CN
+    192.0.2.0/24=JP 198.51.100.0/24=HK 203.0.113.0/25=DE 203.0.113.128/25=US 198.18.1.0/24=FR 198.18.2.0/24=CN
     2001:db8:1::/48=JP 2001:db8:2::/48=HK 2001:db8:3::/48=DE
 );
 my %FROM = (
     jp => ['192.0.2.1', '2001:db8:1::1', '::ffff:192.0.2.77'], hk => ['198.51.100.1', '2001:db8:2:ffff::1', '::ffff:198.51.100.1'],
-    de => ['203.0.113.1', '2001:db8:3::1'], us => ['203.0.113.200'], fr => ['100.66.1.1'], cn => ['100.66.2.1'],
+    de => ['203.0.113.1', '2001:db8:3::1'], us => ['203.0.113.200'], fr => ['198.18.1.1'], cn => ['198.18.2.1'],
     unknown => ['10.1.2.3', '2001:db8:9::1', '198.18.0.1'],
 );
 
@@ -203,6 +203,25 @@ FormGuard::Case::run(
         htaccess => $ON . "FormGuardLimit country=EU 1/10m\n",
         requests => [map { { %$_, status => 200 }, { %$_, status => $_->{status} == 403 ? 429 : 200 } } @UNION],
         log => [$OK => 9, (map { qr{ FG1100: refused 429: .* rule="country=EU 1/10m" .* country=$_ } } qw(DE CH UA))],
+    },
+);
+
+# A database that puts networks of nobody's into countries.
+make('private.mmdb', qw(10.0.0.0/8=HK 100.64.0.0/10=HK 127.0.0.0/8=HK 169.254.0.0/16=HK 172.16.0.0/12=HK 192.168.0.0/16=HK fc00::/7=DE fe80::/10=DE 198.51.100.0/24=HK));
+my @PRIVATE = qw(10.1.2.3 100.64.9.9 127.0.0.9 169.254.3.3 172.20.0.1 192.168.1.1 ::ffff:10.1.2.3 fd00::1 fe80::1 ::1);
+FormGuard::Case::run(
+    { mpm => 'event', path => 'form.cgi', files => { 'form.cgi' => $SCRIPT }, global => "FormGuardGeoDatabase $dir/private.mmdb" },
+    {
+        name => 'private, loopback, link-local and shared addresses are unknown, whatever the database says; * does not mean them',
+        htaccess => $ON . "FormGuardCountry *,HK,EU refuse\nFormGuardLimit country 1/10m\n",
+        requests => [(map { { form => 'a=1', from => $_, status => 200 } } @PRIVATE), { form => 'a=1', from => '198.51.100.1', status => 403 }],
+        log => [qr{ FG1000: accepted: country=unknown }, scalar @PRIVATE, $REFUSED],
+    },
+    {
+        name => 'they are refused by their own name',
+        htaccess => $ON . "FormGuardCountry unknown refuse\n",
+        requests => [(map { { form => 'a=1', from => $_, status => 403 } } @PRIVATE), { form => 'a=1', from => '198.51.100.1', status => 200 }],
+        log => [qr{ FG1200: refused 403: .* rule="unknown refuse" country=unknown }, scalar @PRIVATE, $OK],
     },
 );
 

@@ -257,6 +257,40 @@ static void test_european_union_of_flat_schema(void **state)
     assert_in_eu(db, "203.0.113.9", "", 0);
 }
 
+/* Each of the addresses, apart by spaces, in a file that has a country for every one. */
+static void assert_everywhere(apr_pool_t *pool, const char *addresses, const char *want)
+{
+    fg_country_db_t *db = open_db(in_folder("everywhere"), pool);
+    fg_time_t now = {0, 0};
+    char *last = NULL;
+    char *one;
+
+    for (one = apr_strtok(apr_pstrdup(pool, addresses), " ", &last); one != NULL;
+         one = apr_strtok(NULL, " ", &last)) {
+        fg_country_t country;
+        fg_address_t client;
+
+        assert_int_equal(fg_address_parse(&client, one), APR_SUCCESS);
+        assert_int_equal(fg_country_lookup(db, &client, now, &country), APR_SUCCESS);
+        if (strcmp(country.code, want) != 0 || country.in_eu != (*want != '\0')) {
+            fail_msg("%s is in '%s', in_eu %d", one, country.code, country.in_eu);
+        }
+    }
+}
+
+static void test_private_addresses(void **state)
+{
+    assert_everywhere(*state,
+                      "0.0.0.0 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 "
+                      "127.255.0.1 169.254.1.1 172.16.0.1 172.31.255.255 192.168.255.1 :: ::1 "
+                      "fc00::1 fdff::1 fe80::1 febf::1 ::ffff:10.0.0.1 ::ffff:100.64.0.1",
+                      "");
+    assert_everywhere(*state,
+                      "9.255.255.255 11.0.0.1 100.63.255.255 100.128.0.1 169.253.0.1 172.15.0.1 "
+                      "172.32.0.1 192.167.0.1 fe00::1 2001:db8::1 ::ffff:11.0.0.1",
+                      "DE");
+}
+
 static void test_no_address(void **state)
 {
     fg_country_db_t *db = open_db(in_folder("flat"), *state);
@@ -627,6 +661,7 @@ static int make_files(void **state)
     make("", "eu",
          "192.0.2.0/26=JP 192.0.2.64/26=DE 192.0.2.128/26=FR/eu? 192.0.2.192/26=CH/eu=1 "
          "198.51.100.0/24=DE/eu=0 203.0.113.0/25=-/UA/eu=1 203.0.113.128/25=-/IE/eu=0");
+    make("", "everywhere", "0.0.0.0/1=DE 128.0.0.0/1=DE 1000::/4=DE 2000::/3=DE 8000::/1=DE");
     make("--v4 --flat", "v4", "192.0.2.0/24=JP 198.51.100.0/24=DE");
     make("--asn", "asn", "192.0.2.0/24=JP");
     make("--flat --padding 2000", "jp", "192.0.2.0/24=JP");
@@ -648,6 +683,7 @@ int main(void)
         TEST(test_flat_schema),
         TEST(test_european_union_of_maxmind_schema),
         TEST(test_european_union_of_flat_schema),
+        TEST(test_private_addresses),
         TEST(test_no_address),
         TEST(test_tree_without_ipv6),
         TEST(test_real_database),
