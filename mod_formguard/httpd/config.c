@@ -289,16 +289,15 @@ const command_rec fg_commands[] = {
     FG_POLICY_DIRECTIVES(ROW)
 #undef ROW
         AP_INIT_TAKE1("FormGuardGeoDatabase", set_geo_database, NULL, RSRC_CONF,
-                      "PATH of an MMDB file with countries; default: none"),
+                      "PATH; default: none"),
     AP_INIT_TAKE1("FormGuardCounters", set_counters, NULL, RSRC_CONF,
                   "shm[:ENTRIES]; default: shm:262144"),
     AP_INIT_TAKE1("FormGuardCaptchaSlots", set_slots, NULL, RSRC_CONF,
-                  "NUMBER of workers that may wait for a captcha service; default: a quarter"),
-    AP_INIT_TAKE1(
-        "FormGuardDNSBLResolver", set_resolver, NULL, RSRC_CONF,
-        "ADDRESS:PORT[,ADDRESS:PORT...] to ask blocklists through; default: the system's"),
+                  "NUMBER; default: a quarter of the workers"),
+    AP_INIT_TAKE1("FormGuardDNSBLResolver", set_resolver, NULL, RSRC_CONF,
+                  "ADDRESS:PORT[,ADDRESS:PORT...]; default: the system's"),
     AP_INIT_TAKE1("FormGuardSite", set_site, NULL, RSRC_CONF,
-                  "EXPR that names the site a post belongs to; default: %{CONTEXT_DOCUMENT_ROOT}"),
+                  "EXPR; default: %{CONTEXT_DOCUMENT_ROOT}"),
     AP_INIT_TAKE1("FormGuardPages", set_pages, NULL, RSRC_CONF,
-                  "PATH of a folder with page templates; default: the installed ones"),
+                  "PATH; default: the installed ones"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};
