@@ -275,7 +275,7 @@ my %DOES = (
     ],
     FormGuardGeoDatabase => [[sub { isnt status()->{country_database}, undef, 'a database is in use' }]],
     FormGuardCounters => [[sub { is status()->{counters}{capacity}, 524288, 'as many' }]],
-    FormGuardCaptchaSlots => [[sub { is status()->{captcha_slots}{total}, 8, 'as many' }]],
+    FormGuardCaptchaSlots => [[sub { is status()->{captcha_slots}{total}, 16, 'as many' }]],
     FormGuardDNSBLResolver => [[sub { like slurp("$dir/queries"), qr/ 77\.100\.51\.198\.zen\.spamhaus\.org /, 'it was asked for FormGuardDNSBL' }]],
     FormGuardSite => [
         [
@@ -294,6 +294,49 @@ my %DOES = (
             ['from outside', { method => 'GET', path => '/formguard-status' }, '403x1', qr/ AH01630: /]],
         [['its network', { method => 'GET', path => '/formguard-status', from => '203.0.113.250' }, '200x1', { body => qr/mod_formguard/ }],
             ['others', { method => 'GET', path => '/formguard-status', from => '192.0.2.1' }, '403x1', qr/ AH01630: /]],
+    ],
+);
+
+# What the manual says loudly of what no example shows: name => .htaccess, steps, more files.
+sub limits { my ($n) = @_; return join '', map { 'FormGuardLimit ip ' . (100 + $_) . "/1h\n" } 1 .. $n }
+my @TRAPS = (
+    [
+        'over=pass: too many fields pass without a captcha',
+        "FormGuard On\nFormGuardBodyLimit 64K over=pass\nFormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret $SECRET\n",
+        [['1001 fields', { form => join('&', map { "a$_=1" } 1 .. 1001) }, '200x1'], ['a few', {}, '403x1', $refused->('FG1400', 403)]],
+    ],
+    [
+        'presets do not combine', "FormGuard On\nFormGuardLimit ip 1/1h\nFormGuardPreset contact-form-7\nFormGuardPreset mw-wp-form\n",
+        [['the first is not judged', { n => 3, form => { _wpcf7 => 5 } }, '200x3'], ['the last', { n => 2, form => { submitConfirm => 1 } }, '200x1 429x1', $limit->('ip 1/1h')]],
+    ],
+    [
+        'rules of a kind in one file', "FormGuard On\n" . limits(33),
+        [['the 33rd is an error', {}, '500x1', qr{ \S*/\.htaccess: FormGuardLimit: 'ip 133/1h' is one too many: 32 of a kind }]],
+    ],
+    [
+        'rules of a kind in nested folders', "FormGuard On\n" . limits(32),
+        [['the 33rd is dropped without a word', { n => 3, path => '/inquiry/form.php' }, '200x3']], { 'inquiry/.htaccess' => "FormGuardLimit ip 1/1h\n" },
+    ],
+    [
+        '* does not mean unknown', "FormGuard On\nFormGuardCountry * refuse\n",
+        [['unknown', { n => 3, from => '10.1.2.3' }, '200x3'], ['known', { from => '203.0.113.9' }, '403x1', $refused->('FG1200', 403)]],
+    ],
+    [
+        'challenged, and nothing that challenges', "FormGuard On\nFormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret $SECRET\nFormGuardCaptchaWhen challenged\n",
+        [['nothing holds anybody', { n => 12 }, '200x12']],
+    ],
+    [
+        'the default limit beside field rules', "FormGuard On\nFormGuardField name single-line\n",
+        [['is in force', { n => 11 }, '200x10 429x1', $limit->('ip 10/10m 60/1d')]],
+    ],
+    [
+        'FormGuardFormField and a large body', "FormGuard On\nFormGuardFormField step=send\nFormGuardBodyLimit 64K\n",
+        [['is refused, the form\'s or not', { form => { x => 'x' x 70000 } }, '413x1', $refused->('FG1301', 413)]],
+    ],
+    [
+        'FormGuardFormField *', "FormGuard On\nFormGuardFormField step=send\n",
+        [['takes the list back', { path => '/inquiry/form.php' }, '403x1', $refused->('FG1220', 403)], ['which holds outside', { n => 11 }, '200x11']],
+        { 'inquiry/.htaccess' => "FormGuardFormField *\nFormGuardDeny On\n" },
     ],
 );
 
@@ -337,19 +380,27 @@ sub vhost
     return "<VirtualHost 127.0.0.1:\@PORT\@>\nServerName $id.test\nServerAlias www.example.jp\nDocumentRoot \@HTDOCS\@/$id\n$config</VirtualHost>\n";
 }
 
+# What an example does not say is the provider's: where the service is.
+my %SERVICE = (FormGuardCaptchaEndpoint => $vendor->url, FormGuardCaptchaCAFile => $vendor->ca);
+sub service_for { my ($ex) = @_; return join '', map { $_ eq $ex->{name} ? () : "$_ $SERVICE{$_}\n" } sort keys %SERVICE }
+
 my ($main, $vhosts) = ('', '');
 for my $ex (@examples) {
     $main .= $ex->{main} =~ s/\@EX\@/$ex->{id}/gr if $ex->{main};
-    if ($ex->{where} eq '.htaccess') { $vhosts .= vhost($ex->{id}, '', $ex->{placed}) }
+    if ($ex->{where} eq '.htaccess') { $vhosts .= vhost($ex->{id}, service_for($ex), $ex->{placed}) }
     elsif (in_server($ex->{name})) {
         $main .= $ex->{placed};
         $vhosts .= vhost($ex->{id}, '');
     }
-    else { $vhosts .= vhost($ex->{id} . $_, $ex->{placed}, $ex->{htaccess}) for '', $ex->{twin} ? 'b' : () }
+    else { $vhosts .= vhost($ex->{id} . $_, service_for($ex) . $ex->{placed}, $ex->{htaccess}) for '', $ex->{twin} ? 'b' : () }
 }
-# What only stands in .htaccess in an example has its service set by the provider.
-$main .= 'FormGuardCaptchaEndpoint ' . $vendor->url . "\nFormGuardCaptchaCAFile " . $vendor->ca . "\nFormGuardDNSBLTimeout 5s\n"
-    . "<Location /all-of-it>\nSetHandler formguard-status\n</Location>\n";
+my $trap_number = 0;
+my @traps = map { +{ id => 'trap' . ++$trap_number, from => "203.0.113.$trap_number", name => $_->[0], steps => $_->[2], htaccess => $_->[1], files => $_->[3] || {} } } @TRAPS;
+for my $trap (@traps) {
+    $vhosts .= vhost($trap->{id}, service_for($trap), $trap->{htaccess});
+    $files{"$trap->{id}/$_"} = $trap->{files}{$_} for keys %{ $trap->{files} };
+}
+$main .= "FormGuardDNSBLTimeout 5s\n<Location /all-of-it>\nSetHandler formguard-status\n</Location>\n";
 # Where a directive does not belong: a folder for each.
 my @refusing = grep { $_ !~ /^SetHandler/ } map { $_->{name} } @ENTRIES;
 
@@ -428,6 +479,10 @@ for my $ex (@examples) {
         take($ex, $_) for @{ $ex->{steps} };
         ok scalar @{ $ex->{steps} }, 'something is tried';
     };
+}
+
+for my $trap (@traps) {
+    subtest $trap->{name} => sub { take($trap, $_) for @{ $trap->{steps} } };
 }
 
 # --- where a directive does not belong --------------------------------------------------------------
