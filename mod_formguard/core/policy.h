@@ -246,13 +246,19 @@ fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, ap
 /** Most limits, countries or field rules the `.htaccess` files of one directory may add up to. */
 #define FG_SITE_RULES_MAX 32
 
+/** Most rates all those limits may have together: each is a key of the shared table that a post
+ * charges, and the table is everybody's. */
+#define FG_SITE_RATES_MAX 32
+
 /** What the server config says, and what `.htaccess` says, each merged by itself. Kept apart to
  * the end, since httpd merges an `<If>` of .htaccess last, and may merge a `<Files>` of both before
  * either meets the rest: no order of merging can be trusted. */
 typedef struct fg_policy_stack {
     fg_policy_t server;
     fg_policy_t site;
-    int has_site; /**< 1: some line of .htaccess is in `site` */
+    int has_site;         /**< 1: some line of .htaccess is in `site` */
+    const char *site_cut; /**< a directive of .htaccess with lines too many, which do not hold; or
+                               NULL */
 } fg_policy_stack_t;
 
 /** fg_policy_merge() for both layers. */

@@ -48,6 +48,24 @@ static const char *room_for(apr_array_header_t **sum, const apr_array_header_t *
     return NULL;
 }
 
+/* Every rate is a key of the shared table that a post charges. */
+static const char *check_rates(const apr_array_header_t *limits, const fg_limit_t *limit,
+                               const fg_words_t *words)
+{
+    int rates = limit->rates->nelts;
+    int i;
+
+    for (i = 0; limits != NULL && i < limits->nelts; i++) {
+        rates += APR_ARRAY_IDX(limits, i, fg_limit_t).rates->nelts;
+    }
+    if (words->site && rates > FG_SITE_RATES_MAX) {
+        return apr_psprintf(words->temp_pool,
+                            "'%s' is too much: all limits may have %d rates together here",
+                            limit->text, FG_SITE_RATES_MAX);
+    }
+    return NULL;
+}
+
 /* --- actions ---------------------------------------------------------------------------------- */
 
 /* `WORD` of `action=WORD`. @return FG_ACT_UNSET if it is none of these */
@@ -315,6 +333,9 @@ const char *fg_parse_limit(const fg_directive_t *directive, fg_policy_t *policy,
         return error;
     }
     error = room_for(&sum, *limits, 1, sizeof(fg_limit_t), words);
+    if (error == NULL) {
+        error = check_rates(*limits, &limit, words);
+    }
     if (error == NULL) {
         APR_ARRAY_PUSH(sum, fg_limit_t) = limit;
         *limits = sum;

@@ -6,16 +6,66 @@
 
 #include "policy.h"
 
-/* The parser bounds the rules of one section; there may be any number of sections and files. */
-static void cap_rules(const apr_array_header_t **rules, apr_pool_t *pool)
+/* The parser bounds the rules of one section; there may be any number of sections and files. What
+ * is too much is left out, and `cut` says of which directive. */
+static void cap_rules(const apr_array_header_t **rules, int most, const char *directive,
+                      const char **cut, apr_pool_t *pool)
 {
     apr_array_header_t *first;
 
-    if (*rules != NULL && (*rules)->nelts > FG_SITE_RULES_MAX) {
+    if (*rules != NULL && (*rules)->nelts > most) {
         first = apr_array_copy(pool, *rules);
-        first->nelts = FG_SITE_RULES_MAX;
+        first->nelts = most;
         *rules = first;
+        *cut = directive;
     }
+}
+
+/* How many limits, from the first on, there is room for. */
+static int limits_that_fit(const apr_array_header_t *limits)
+{
+    int rates = 0;
+    int i;
+
+    for (i = 0; limits != NULL && i < limits->nelts && i < FG_SITE_RULES_MAX; i++) {
+        rates += APR_ARRAY_IDX(limits, i, fg_limit_t).rates->nelts;
+        if (rates > FG_SITE_RATES_MAX) {
+            break;
+        }
+    }
+    return i;
+}
+
+static int named_again(const apr_array_header_t *rules, int which)
+{
+    const char *code = APR_ARRAY_IDX(rules, which, fg_country_rule_t).code;
+    int i;
+
+    for (i = which + 1; i < rules->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(rules, i, fg_country_rule_t).code, code) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A country that is named again says nothing where it stands first: a rewritten request is under
+ * its folder's rules twice, and must not lose those of an inner one for it. */
+static void drop_overruled(const apr_array_header_t **rules, apr_pool_t *pool)
+{
+    apr_array_header_t *rest;
+    int i;
+
+    if (*rules == NULL || (*rules)->nelts <= FG_SITE_RULES_MAX) {
+        return;
+    }
+    rest = apr_array_make(pool, (*rules)->nelts, sizeof(fg_country_rule_t));
+    for (i = 0; i < (*rules)->nelts; i++) {
+        if (!named_again(*rules, i)) {
+            APR_ARRAY_PUSH(rest, fg_country_rule_t) = APR_ARRAY_IDX(*rules, i, fg_country_rule_t);
+        }
+    }
+    *rules = rest;
 }
 
 fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
@@ -26,9 +76,15 @@ fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
     out->server = *fg_policy_merge(&base->server, &add->server, pool);
     if (add->has_site) {
         out->site = *fg_policy_merge(&base->site, &add->site, pool);
-        cap_rules(&out->site.limits, pool);
-        cap_rules(&out->site.countries, pool);
-        cap_rules(&out->site.fields, pool);
+        drop_overruled(&out->site.countries, pool);
+        if (add->site_cut != NULL) {
+            out->site_cut = add->site_cut;
+        }
+        cap_rules(&out->site.limits, limits_that_fit(out->site.limits), "FormGuardLimit",
+                  &out->site_cut, pool);
+        cap_rules(&out->site.countries, FG_SITE_RULES_MAX, "FormGuardCountry", &out->site_cut,
+                  pool);
+        cap_rules(&out->site.fields, FG_SITE_RULES_MAX, "FormGuardField", &out->site_cut, pool);
         out->has_site = 1;
     }
     return out;

@@ -167,6 +167,22 @@ static void say_bare(request_rec *r, const fg_case_t *c)
     }
 }
 
+/* What a site owner believes to hold and does not: nothing else tells him. */
+static void say_cut(request_rec *r, const fg_policy_stack_t *stack)
+{
+    char dir[FG_LOG_PATH_MAX + 1];
+
+    if (stack->site_cut != NULL && fg_say_once_of(fg_facts_site(r))) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "FG2301: lines of %s in .htaccess do not hold: more than %d of a kind, or "
+                      "limits with more than %d rates together: dir=%s",
+                      stack->site_cut, FG_SITE_RULES_MAX, FG_SITE_RATES_MAX,
+                      fg_log_path(dir, r->filename != NULL
+                                           ? ap_make_dirstr_parent(r->pool, r->filename)
+                                           : NULL));
+    }
+}
+
 static const char *mode_name(const fg_policy_t *policy)
 {
     return fg_policy_mode(policy) == FG_MODE_DETECT ? "DetectionOnly" : "On";
@@ -228,6 +244,7 @@ static void decide(fg_request_t *fr)
     }
     say_presets(c);
     say_bare(r, c);
+    say_cut(r, fr->stack);
     say_what_opened(r, c->now);
     started = c->now;
     fg_decide(c, &fr->verdict);

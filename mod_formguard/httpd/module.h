@@ -84,6 +84,13 @@ const fg_runtime_t *fg_runtime(void);
 /** @return 1 for the first caller since the server was started or restarted, else 0 */
 int fg_say_once(fg_said_t what);
 
+/**
+ * The same for something that is said of a site: once each, and of so many sites only that whoever
+ * writes .htaccess files can't fill the log.
+ * @param site fg_facts_site()
+ */
+int fg_say_once_of(const char *site);
+
 /** post_config: shared memory, country database, pages. */
 int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 

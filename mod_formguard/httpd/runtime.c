@@ -16,11 +16,19 @@
 
 APLOG_USE_MODULE(formguard);
 
+/* How many sites something is said of, and how far from its place one may lie. */
+#define SITES 1024
+#define REACH 16
+
 /* In shared memory: what was said already, by whichever process. */
 typedef struct said {
-    _Atomic uint32_t once;        /* one bit an fg_said_t */
-    _Atomic apr_uint64_t country; /* hash of the last line about the country database */
+    _Atomic uint32_t once;             /* one bit an fg_said_t */
+    _Atomic apr_uint64_t country;      /* hash of the last line about the country database */
+    _Atomic apr_uint64_t sites[SITES]; /* hashes of sites; 0: free */
 } said_t;
+
+/* What follows it is aligned to a cache line. */
+#define SAID_SIZE ((sizeof(said_t) + 63) / 64 * 64)
 
 static fg_runtime_t runtime;
 static said_t *said;
@@ -35,6 +43,27 @@ int fg_say_once(fg_said_t what)
     uint32_t bit = (uint32_t)1 << what;
 
     return said == NULL || (atomic_fetch_or(&said->once, bit) & bit) == 0;
+}
+
+int fg_say_once_of(const char *site)
+{
+    static const unsigned char key[APR_SIPHASH_KSIZE] = "formguard sites";
+    apr_uint64_t hash = apr_siphash24(site, strlen(site), key);
+    unsigned int i;
+
+    hash = hash != 0 ? hash : 1;
+    for (i = 0; said != NULL && i < REACH; i++) {
+        _Atomic apr_uint64_t *place = &said->sites[(hash + i) % SITES];
+        apr_uint64_t there = 0;
+
+        if (atomic_compare_exchange_strong(place, &there, hash)) {
+            return 1;
+        }
+        if (there == hash) {
+            return 0;
+        }
+    }
+    return 0;
 }
 
 /* Every process loads a replaced database for itself; one of them tells. */
@@ -72,14 +101,14 @@ static int set_up_slots(const fg_server_conf_t *conf, apr_pool_t *pconf, server_
     count = count < 1 ? 1 : count > FG_SLOTS_MAX ? FG_SLOTS_MAX : count;
     size = fg_slots_size((unsigned int)count);
     /* Of this configuration: children of the one before go on with their own. */
-    rv = apr_shm_create(&shm, size + 64, NULL, pconf);
+    rv = apr_shm_create(&shm, SAID_SIZE + size, NULL, pconf);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "FG2002: no shared memory for %d slots", count);
         return 0;
     }
     base = apr_shm_baseaddr_get(shm);
     said = (said_t *)(void *)base; /* fresh memory is all zero */
-    runtime.slots = fg_slots_format(base + 64, size, (unsigned int)count);
+    runtime.slots = fg_slots_format(base + SAID_SIZE, size, (unsigned int)count);
     return runtime.slots != NULL;
 }
 

@@ -194,7 +194,7 @@ my %HOSTILE = (
     'a thousand paths' => join('', map { "FormGuardPath /" . ('a*' x 100) . "$_\n" } 1 .. 1000),
     'rules in a thousand sections' => join('', map { my $n = $_; "<If \"true\">\n" . join('', map { "FormGuardLimit ip 1000/${_}s\n" } $n * 30 .. $n * 30 + 29) . "</If>\n" } 1 .. 1000),
     'rules in sixty folders' => {
-        files => { map({ (('d/' x $_) . '.htaccess' => join '', map { "FormGuardLimit ip 1000/${_}m 1001/${_}h 1002/1d 1003/2d\nFormGuardField f$_ max-links=9\n" } 1 .. 32) } 0 .. 60), ('d/' x 60) . 'form.cgi' => $SCRIPT },
+        files => { map({ (('d/' x $_) . '.htaccess' => join '', map { ($_ > 8 ? '' : "FormGuardLimit ip 1000/${_}m 1001/${_}h 1002/1d 1003/2d\n") . "FormGuardField f$_ max-links=9\n" } 1 .. 32) } 0 .. 60), ('d/' x 60) . 'form.cgi' => $SCRIPT },
         path => ('d/' x 60) . 'form.cgi',
     },
     'nothing that ends' => "<If \"true\">\n" x 500, 'bytes that are none of ours' => join('', map { chr } grep { $_ != 10 } 0 .. 255) . "\nFormGuard \xff\xfe\n",
@@ -255,7 +255,7 @@ subtest 'hostile .htaccess: nothing gets through, hangs, crashes or slows others
     my @long = grep { length > 9000 } $httpd->log_lines;
     is scalar @long, 0, 'no line of the log is longer than httpd cuts it';
     unlike join("\n", $httpd->log_lines), qr/root:x:/, 'nothing of a file is told';
-    $httpd->log_ok('verdicts, and one line for what is not understood', qr/ FG1(?:000|100|200): /, '+', qr{\[core:alert\] .*/\.htaccess: }, '+', qr/ FG1310: logged only /, '*');
+    $httpd->log_ok('verdicts, and one line for what is not understood', qr/ FG1(?:000|100|200): /, '+', qr{\[core:alert\] .*/\.htaccess: }, '+', qr/ FG1310: logged only /, '*', qr/ FG2301: /);
     $httpd->done;
 };
 
@@ -308,6 +308,17 @@ my @SITE = (
             ok_(2, path => 'b/form.cgi'), no_(429, path => 'b/form.cgi', log => [$FULL->('ip 3/10m')]),
         ],
         log => [qr/ FG1000: / => 3, $FULL->('ip 1/10m') => 5],
+    },
+    {
+        name => 'site: one file with more rates than hold is an error', htaccess => join('', map { "FormGuardLimit ip 1000/${_}m 1001/${_}h 1002/${_}d 1003/${_}w\n" } 1 .. 9),
+        requests => [no_(500)], log => [qr{\[core:alert\] .*/\.htaccess: FormGuardLimit: 'ip 1000/9m 1001/9h 1002/9d 1003/9w' is too much: all limits may have 32 rates together here$}],
+    },
+    {
+        name => 'site: what several files add up to holds as far as it may, and the rest is told once', files => { 'a/form.cgi' => $SCRIPT },
+        htaccess => join('', map { "FormGuardLimit ip 1000/${_}m 1001/${_}h 1002/${_}d 1003/${_}w\n" } 1 .. 8),
+        before => sub { my ($httpd, $folder) = @_; $httpd->write_file("$folder/a/.htaccess", "FormGuardLimit form 1/10m\nFormGuardField name required\n") },
+        requests => [no_(422, path => 'a/form.cgi'), ok_(2, path => 'a/form.cgi', form => 'mail=a&name=b'), no_(429, path => 'a/form.cgi', form => 'mail=a&name=b', log => [$FULL->('ip 3/10m')])],
+        log => [qr/ FG1310: /, 1, qr/ FG1000: / => 2, qr{ \[formguard:warn\] .* FG2301: lines of FormGuardLimit in \.htaccess do not hold: more than 32 of a kind, or limits with more than 32 rates together: dir=\S+/case\d+/a/$}, 1],
     },
     { name => 'site: another country', htaccess => "FormGuardCountry JP refuse\n", requests => [no_(403, from => '192.0.2.9'), no_(403, from => '198.51.100.9'), ok_(1)], log => [qr/ FG1200: .* rule="JP refuse" /, 1, qr/ FG1200: .* rule="HK refuse" /, 1, qr/ FG1000: /] },
     { name => 'site: another field rule', htaccess => "FormGuardField name required\n", requests => [no_(422), ok_(1, form => 'mail=a&name=b'), no_(403, form => 'mail=a&name=b&bcc=c')], log => [qr/ FG1310: /, 1, qr/ FG1000: /, 1, qr/ FG1311: /] },

@@ -552,8 +552,89 @@ static void many_files_and_sections_hold_no_more(void **state)
     assert_int_equal(sum->site.limits->nelts, FG_SITE_RULES_MAX);
     assert_string_equal(APR_ARRAY_IDX(sum->site.limits, 0, fg_limit_t).text, "ip 1/1h");
     assert_string_equal(APR_ARRAY_IDX(sum->site.limits, 31, fg_limit_t).text, "form 16/1h");
+    assert_string_equal(sum->site_cut, "FormGuardField"); /* the last of them */
     fg_policy_resolve(sum, &layers, pool);
     assert_string_equal(limit_text(layers.layer[0], 0), "ip 5/10m");
+}
+
+/* Each rate is a key of the shared table that a post of the site charges. */
+static void a_site_has_so_many_rates(void **state)
+{
+    fg_policy_t site, server;
+    int i;
+
+    (void)state;
+    memset(&site, 0, sizeof(site));
+    memset(&server, 0, sizeof(server));
+    for (i = 1; i <= 11; i++) {
+        const char *line = apr_psprintf(pool, "FormGuardLimit ip %d/1m %d/1h %d/1d", i, i, i);
+        const char *error = line_apply_as(1, &site, "file", line, pool);
+
+        assert_null(line_apply(&server, "server", line, pool));
+        if (i < 11) {
+            assert_null(error);
+        }
+        else {
+            assert_string_equal(error, "'ip 11/1m 11/1h 11/1d' is too much: all limits may have 32 "
+                                       "rates together here");
+        }
+    }
+    assert_int_equal(site.limits->nelts, 10);
+    assert_int_equal(server.limits->nelts, 11);
+    assert_null(line_apply_as(1, &site, "file", "FormGuardLimit ip 9/1w 8/2w", pool));
+    assert_non_null(line_apply_as(1, &site, "file", "FormGuardLimit ip 7/1w", pool));
+    /* the same line once more is no other limit */
+    assert_null(line_apply_as(1, &site, "file", "FormGuardLimit ip 9/1w 8/2w", pool));
+}
+
+static void many_files_have_no_more_rates(void **state)
+{
+    fg_policy_stack_t *sum = stack_of("FormGuard On\nFormGuardLimit ip 5/10m 6/1h", "");
+    int i;
+
+    (void)state;
+    for (i = 1; i <= 8; i++) {
+        fg_policy_stack_t *add = apr_pcalloc(pool, sizeof(*add));
+
+        apply_all(add, 1, "file",
+                  apr_psprintf(pool, "FormGuardLimit ip %d/1m %d/1h %d/1d %d/1w", i, i, i, i));
+        sum = fg_policy_stack_merge(sum, add, pool);
+    }
+    assert_int_equal(sum->site.limits->nelts, 8);
+    assert_null(sum->site_cut);
+    sum = fg_policy_stack_merge(sum, stack_of("", "FormGuardLimit net 1/1m"), pool);
+    assert_int_equal(sum->site.limits->nelts, 8);
+    assert_string_equal(sum->site_cut, "FormGuardLimit");
+    sum = fg_policy_stack_merge(sum, stack_of("", "FormGuard On"), pool);
+    assert_string_equal(sum->site_cut, "FormGuardLimit"); /* not forgotten */
+}
+
+/* A rewritten request is under the rules of its folder twice: that is no more of them. */
+static void the_same_rules_twice_are_no_more(void **state)
+{
+    fg_policy_stack_t *folder = stack_of("", "FormGuard On");
+    fg_policy_stack_t *twice;
+    int i;
+
+    (void)state;
+    for (i = 0; i < FG_SITE_RULES_MAX - 1; i++) {
+        apply_all(folder, 1, "file",
+                  apr_psprintf(pool,
+                               "FormGuardCountry %c%c refuse\nFormGuardLimit ip %d/1h\n"
+                               "FormGuardField f%d required",
+                               'A' + i / 26, 'A' + i % 26, i + 1, i));
+    }
+    twice = fg_policy_stack_merge(folder, folder, pool);
+    twice = fg_policy_stack_merge(twice, stack_of("", "FormGuardCountry ZA refuse"), pool);
+    assert_null(twice->site_cut);
+    assert_int_equal(country_rule(&twice->site, "AA")->action, FG_ACT_REFUSE);
+    assert_non_null(country_rule(&twice->site, "ZA"));
+    twice = fg_policy_stack_merge(twice, stack_of("", "FormGuardCountry AA,ZA allow"), pool);
+    assert_int_equal(country_rule(&twice->site, "AA")->action, FG_ACT_ALLOW);
+    assert_int_equal(country_rule(&twice->site, "ZA")->action, FG_ACT_ALLOW);
+    assert_null(twice->site_cut);
+    twice = fg_policy_stack_merge(twice, stack_of("", "FormGuardCountry ZB refuse"), pool);
+    assert_string_equal(twice->site_cut, "FormGuardCountry");
 }
 
 /* The parts of a merge are kept by httpd and used by other requests. */
@@ -598,6 +679,9 @@ int main(void)
         cmocka_unit_test(one_file_holds_so_many_rules),
         cmocka_unit_test(one_line_is_no_way_around),
         cmocka_unit_test(many_files_and_sections_hold_no_more),
+        cmocka_unit_test(a_site_has_so_many_rates),
+        cmocka_unit_test(many_files_have_no_more_rates),
+        cmocka_unit_test(the_same_rules_twice_are_no_more),
         cmocka_unit_test(a_merge_changes_neither_part),
     };
 
