@@ -10,7 +10,7 @@ our @EXPORT = qw(code_directives);
 
 my $string = qr/"((?:[^"\\]|\\.)*)"/;
 my $text = qr/((?:"(?:[^"\\]|\\.)*"\s*)+)/;    # literals side by side are one
-my %letter = (SERVER => 'S', VHOST => 'V', DIR => 'D');
+my %letter = (SERVER => 'S', VHOST => 'V', SECTION => 'L', DIR => 'D');
 
 # core's rows: X("Name", DIR, parser, field, "syntax", "default")
 sub of_core
@@ -61,7 +61,7 @@ sub of_module
     return @found;
 }
 
-# { name, context (S, V or D), syntax, default } of each, in the order of the tables.
+# { name, context (S, V, L or D), syntax, default } of each, in the order of the tables.
 sub code_directives
 {
     my @all = (of_core(), of_module());

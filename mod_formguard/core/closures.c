@@ -6,7 +6,7 @@
 
 #include <apr_strings.h>
 
-#define MAGIC   APR_UINT64_C(0x6667636c6f736564)
+#define MAGIC   APR_UINT64_C(0x6667636c6f736532)
 #define ENTRIES 1024
 #define REACH   16 /* how far from its place an entry may lie */
 
@@ -19,6 +19,7 @@
 typedef struct entry {
     _Atomic apr_uint64_t key;   /* 0: free; BUSY: being written */
     _Atomic apr_uint64_t until; /* steady microseconds */
+    _Atomic apr_uint64_t full;  /* the counter that is over */
     char label[FG_CLOSURE_LABEL_MAX + 1];
 } entry_t;
 
@@ -110,7 +111,8 @@ static int is_there_twice(const fg_closures_t *closures, apr_uint64_t key, const
 }
 
 /* Take a free place. A process killed while it holds BUSY costs one entry of the table. */
-static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label, apr_uint64_t until)
+static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label,
+                  fg_counter_key_t full, apr_uint64_t until)
 {
     unsigned int i;
 
@@ -120,6 +122,7 @@ static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label, 
 
         if (atomic_compare_exchange_strong(&e->key, &free_key, BUSY)) {
             apr_cpystrn(e->label, label, sizeof(e->label));
+            atomic_store(&e->full, full);
             atomic_store(&e->until, until);
             atomic_store(&e->key, key);
             if (is_there_twice(closures, key, e)) {
@@ -134,8 +137,8 @@ static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label, 
     return 0;
 }
 
-int fg_closures_close(fg_closures_t *closures, apr_uint64_t hash, const char *label, apr_time_t now,
-                      apr_time_t until)
+int fg_closures_close(fg_closures_t *closures, apr_uint64_t hash, const char *label,
+                      fg_counter_key_t full, apr_time_t now, apr_time_t until)
 {
     apr_uint64_t key = key_of(hash);
     entry_t *e = find(closures, key);
@@ -145,13 +148,14 @@ int fg_closures_close(fg_closures_t *closures, apr_uint64_t hash, const char *la
         apr_uint64_t old = atomic_load(&e->until);
 
         first = 0;
+        atomic_store(&e->full, full);
         while (old < (apr_uint64_t)until && !first) {
             first = atomic_compare_exchange_strong(&e->until, &old, (apr_uint64_t)until);
         }
         first = first && old <= (apr_uint64_t)now;
     }
     else {
-        first = insert(closures, key, label, (apr_uint64_t)until);
+        first = insert(closures, key, label, full, (apr_uint64_t)until);
     }
     raise_to(&closures->latest, (apr_uint64_t)until);
     lower_to(&closures->next, (apr_uint64_t)until);
@@ -212,6 +216,26 @@ const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool
         lower_to(&closures->next, later);
     }
     return NULL;
+}
+
+int fg_closures_open(fg_closures_t *closures, const char *label, apr_time_t now,
+                     fg_counter_key_t *full)
+{
+    unsigned int i;
+
+    for (i = 0; i < ENTRIES; i++) {
+        entry_t *e = &closures->entry[i];
+        apr_uint64_t key = atomic_load(&e->key);
+
+        if (key > BUSY && atomic_load(&e->until) > (apr_uint64_t)now &&
+            strcmp(e->label, label) == 0) {
+            *full = atomic_load(&e->full);
+            if (atomic_compare_exchange_strong(&e->key, &key, 0)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
 }
 
 apr_array_header_t *fg_closures_list(const fg_closures_t *closures, apr_time_t now,

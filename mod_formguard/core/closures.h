@@ -13,6 +13,8 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
+#include "counters.h"
+
 typedef struct fg_closures fg_closures_t;
 
 /** Longest label kept, bytes without the NUL. */
@@ -40,11 +42,22 @@ fg_closures_t *fg_closures_attach(void *mem, apr_size_t size);
  * Close a form.
  * @param key   what names it, a hash, not 0
  * @param label for people; only its first FG_CLOSURE_LABEL_MAX bytes are kept
+ * @param full  the counter that is over, for fg_closures_open()
  * @param until steady microseconds; a form that is closed for longer stays so
  * @return 1 for the caller that has closed it, 0 if it was closed already, or no place was left
  */
-int fg_closures_close(fg_closures_t *closures, apr_uint64_t key, const char *label, apr_time_t now,
-                      apr_time_t until);
+int fg_closures_close(fg_closures_t *closures, apr_uint64_t key, const char *label,
+                      fg_counter_key_t full, apr_time_t now, apr_time_t until);
+
+/**
+ * Open a form before its time.
+ * @param label as fg_closures_list() tells it; two forms may have the same: ask again
+ * @param full  set to the counter that has closed it: as long as that is full, the next post closes
+ *              the form again
+ * @return 1 if one was closed, to one caller only; else 0
+ */
+int fg_closures_open(fg_closures_t *closures, const char *label, apr_time_t now,
+                     fg_counter_key_t *full);
 
 /** 0 if no form is closed now: one load, for whoever would have to make a key first. */
 int fg_closures_any(const fg_closures_t *closures, apr_time_t now);

@@ -468,6 +468,27 @@ void fg_counters_refund(fg_counters_t *counters, const fg_charge_t *charge)
               charge->stamp, charge->weight);
 }
 
+void fg_counters_forget(fg_counters_t *counters, fg_counter_key_t key)
+{
+    apr_uint64_t identity = identity_of(key);
+    fg_counters_set_t *set = &counters->set[fg_key_set(identity, counters->sets)];
+    apr_uint64_t held[FG_WAYS];
+    unsigned int slots = find_slots(set, identity, held);
+    unsigned int i;
+
+    for (; slots; slots &= slots - 1) {
+        fg_word_t *entry = set->entry[__builtin_ctz(slots)];
+
+        for (i = 0; i < FG_RATE_LIVE; i++) {
+            apr_uint64_t word = atomic_load(&entry[i]);
+
+            if (fg_word_tag(word) == fg_key_tag(identity)) {
+                take_back(&entry[i], word & ~FG_WORD_COUNT, FG_RATE_MAX_COUNT);
+            }
+        }
+    }
+}
+
 fg_count_t fg_counters_peek(const fg_counters_t *counters, fg_counter_key_t key,
                             const fg_rate_t *rate, apr_time_t now)
 {

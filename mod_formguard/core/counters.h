@@ -98,6 +98,12 @@ fg_count_t fg_counters_consume(fg_counters_t *counters, fg_counter_key_t key,
 /** Give back what a consume has charged; a charge that has expired meanwhile is left alone. */
 void fg_counters_refund(fg_counters_t *counters, const fg_charge_t *charge);
 
+/**
+ * Take back all that a key was charged, by whomever. What others charge meanwhile may be lost with
+ * it.
+ */
+void fg_counters_forget(fg_counters_t *counters, fg_counter_key_t key);
+
 /** What fg_counters_consume() with weight 1 would say, charging nothing and inserting nothing. */
 fg_count_t fg_counters_peek(const fg_counters_t *counters, fg_counter_key_t key,
                             const fg_rate_t *rate, apr_time_t now);

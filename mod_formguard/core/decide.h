@@ -83,6 +83,7 @@ struct fg_case {
     fg_country_t country; /**< decide's own from here on */
     int country_known;    /**< 1: there is a database, `country` is what it says */
     apr_array_header_t *charges;
+    fg_counter_key_t full; /**< the counter of the limit that refused last */
     fg_captured_t captured;
     fg_verdict_t would; /**< what a layer in DetectionOnly would have refused for */
 };

@@ -123,6 +123,7 @@ static fg_step_t charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_li
         trace(c, "limit %s: %u of %s", limit->text, count.used, fg_rate_text(rate, c->pool));
         if (!count.admitted) {
             fg_decide_refund_from(c, first);
+            c->full = key;
             fill_count(verdict, limit, rate, &count);
             return fg_decide_refuse(verdict, FG_LIMIT, NULL);
         }
@@ -146,7 +147,8 @@ static void close_form(fg_case_t *c, const fg_layer_t *layer, const fg_limit_t *
     if (fg_policy_mode(layer->policy) == FG_MODE_DETECT || c->closures == NULL) {
         return;
     }
-    if (fg_closures_close(c->closures, fg_decide_form_key(c), c->label, c->now.steady, until)) {
+    if (fg_closures_close(c->closures, fg_decide_form_key(c), c->label, c->full, c->now.steady,
+                          until)) {
         c->ops->closed(c, verdict);
     }
 }

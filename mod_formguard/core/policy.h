@@ -163,6 +163,7 @@ typedef struct fg_double {
     F(period, captcha_timeout)                                                                     \
     F(text, captcha_ca_file)                                                                       \
     F(flag, captcha_send_ip)                                                                       \
+    F(flag, status_open)                                                                           \
     F(override, override)
 
 /** `FormGuard` itself; where it stands names the counters of the default limit. */
@@ -196,9 +197,10 @@ typedef struct fg_policy {
 
 /** Where a directive may stand. */
 typedef enum fg_context {
-    FG_CTX_SERVER, /**< server config only */
-    FG_CTX_VHOST,  /**< server config and virtual host */
-    FG_CTX_DIR     /**< also directory sections and .htaccess */
+    FG_CTX_SERVER,  /**< server config only */
+    FG_CTX_VHOST,   /**< server config and virtual host */
+    FG_CTX_SECTION, /**< also directory sections, not .htaccess */
+    FG_CTX_DIR      /**< also .htaccess */
 } fg_context_t;
 
 /** What a directive's parser is given. */

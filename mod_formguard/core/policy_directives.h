@@ -64,6 +64,8 @@
       "PATH", "the system's")                                                                     \
     X("FormGuardCaptchaSendRemoteIP", VHOST, flag, captcha_send_ip,                               \
       "On|Off", "On")                                                                             \
+    X("FormGuardStatusOpen", SECTION, flag, status_open,                                          \
+      "On|Off", "Off")                                                                            \
     X("FormGuardOverride", VHOST, override, override,                                             \
       "none|tighten|all", "tighten")
 /* clang-format on */

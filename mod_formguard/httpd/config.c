@@ -131,7 +131,9 @@ static const char *set_policy(cmd_parms *cmd, void *stack, int argc, char *const
         error = "takes fewer than 64 values: write the line twice";
     }
     else if (directive->context != FG_CTX_DIR) {
-        error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_DIR_CONTEXT);
+        error = ap_check_cmd_context(cmd, directive->context == FG_CTX_SECTION
+                                              ? NOT_IN_HTACCESS
+                                              : NOT_IN_HTACCESS | NOT_IN_DIR_CONTEXT);
         if (error != NULL) {
             return error;
         }
@@ -273,8 +275,9 @@ static const char *set_site(cmd_parms *cmd, void *policy, const char *arg)
 /* --- the command table ------------------------------------------------------------------------ */
 
 /* Where httpd allows them; OR_AUTHCFG is `AllowOverride AuthConfig`. */
-#define WHERE_DIR   (RSRC_CONF | OR_AUTHCFG)
-#define WHERE_VHOST RSRC_CONF
+#define WHERE_DIR     (RSRC_CONF | OR_AUTHCFG)
+#define WHERE_SECTION (RSRC_CONF | ACCESS_CONF)
+#define WHERE_VHOST   RSRC_CONF
 
 enum policy_row {
 #define ROW(name, context, parser, field, syntax, dflt) ROW_##parser##field,

@@ -445,7 +445,7 @@ int fg_handler(request_rec *r)
     fg_request_t *fr;
     fg_case_t c;
 
-    if (r->main != NULL) {
+    if (r->main != NULL || fg_status_opens(r)) {
         return DECLINED;
     }
     earlier = judged_before(r->prev);

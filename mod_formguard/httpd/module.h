@@ -122,6 +122,11 @@ typedef struct fg_request {
 /** The content handler, first of all: judges, then declines or refuses. */
 int fg_handler(request_rec *r);
 
+/* --- status_open.c ---------------------------------------------------------------------------- */
+
+/** 1 if the request is for the status page, and closed forms may be opened there. */
+int fg_status_opens(request_rec *r);
+
 /* --- facts.c ---------------------------------------------------------------------------------- */
 
 /** 1 if the policy guards one of the paths this request goes by: as asked for or as it is now,

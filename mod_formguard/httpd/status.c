@@ -14,8 +14,6 @@
 
 APLOG_USE_MODULE(formguard);
 
-#define HANDLER "formguard-status"
-
 const char *fg_status_version(void)
 {
     return FG_VERSION;
@@ -210,10 +208,16 @@ int fg_status_handler(request_rec *r)
     const form_t *form;
     fg_status_t status;
 
-    if (r->handler == NULL || strcmp(r->handler, HANDLER) != 0) {
+    if (r->handler == NULL || strcmp(r->handler, FG_STATUS_HANDLER) != 0) {
         return DECLINED;
     }
     ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
+    if (fg_status_opens(r)) {
+        ap_allow_standard_methods(r, MERGE_ALLOW, M_POST, -1);
+        if (r->method_number == M_POST) {
+            return fg_status_open(r);
+        }
+    }
     if (r->method_number != M_GET) {
         return HTTP_METHOD_NOT_ALLOWED;
     }
@@ -221,14 +225,16 @@ int fg_status_handler(request_rec *r)
     ap_set_content_type(r, form->type);
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    apr_table_setn(r->headers_out, "Referrer-Policy", "no-referrer");
+    /* Not no-referrer: browsers would send `Origin: null` with the button that opens a form. */
+    apr_table_setn(r->headers_out, "Referrer-Policy", "same-origin");
     apr_table_setn(r->headers_out, "Content-Security-Policy",
                    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-                   "form-action 'none'; frame-ancestors 'none'");
+                   "form-action 'self'; frame-ancestors 'none'");
     if (r->header_only) {
         return OK;
     }
     gather(&status, r->pool);
+    status.opens = fg_status_opens(r);
     form->write(r, &status);
     return OK;
 }

@@ -38,6 +38,7 @@ typedef struct fg_status {
     fg_country_info_t country;        /**< built 0: it can't be used */
     unsigned int slots;
     unsigned int slots_taken;
+    int opens;                              /**< 1: closed forms may be opened from here */
     unsigned int hosts[FG_MODE_DETECT + 1]; /**< virtual hosts by the mode of their own level */
 } fg_status_t;
 
@@ -67,6 +68,9 @@ typedef struct fg_status_host {
 
 /* --- status.c --------------------------------------------------------------------------------- */
 
+/** Name of the content handler. */
+#define FG_STATUS_HANDLER "formguard-status"
+
 /** The content handler `formguard-status`. */
 int fg_status_handler(request_rec *r);
 
@@ -90,6 +94,11 @@ const char *fg_status_date(apr_pool_t *pool, apr_time_t wall);
 
 /** `forms`, `clients`, `unguarded`. */
 const char *fg_status_table_name(fg_stats_table_t table);
+
+/* --- status_open.c ---------------------------------------------------------------------------- */
+
+/** Open the forms a POST names. @return what the handler returns */
+int fg_status_open(request_rec *r);
 
 /* --- status_hosts.c --------------------------------------------------------------------------- */
 

@@ -50,6 +50,7 @@ static const char page_head[] =
     "  .wide tr > :first-child { grid-column: 1 / -1; }\n"
     "  .wide tr > :not(:first-child) { border-top: 0; padding-top: 0; }\n"
     "}\n"
+    "td form { margin: 0; }\n"
     "dl.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr));"
     " gap: .5rem; margin: 1rem 0 0; }\n"
     "dl.totals div { background: var(--box); border-radius: .375rem; padding: .5rem .75rem; }\n"
@@ -211,14 +212,22 @@ static void closed(request_rec *r, const fg_status_t *status)
     if (status->closed->nelts == 0) {
         return;
     }
-    ap_rputs("<h2>Closed forms</h2>\n<table>\n<thead><tr><th>Form</th><th>Still for</th></tr>"
-             "</thead>\n<tbody>\n",
-             r);
+    ap_rprintf(r,
+               "<h2>Closed forms</h2>\n<table>\n<thead><tr><th>Form</th><th>Still for</th>%s</tr>"
+               "</thead>\n<tbody>\n",
+               status->opens ? "<th></th>" : "");
     for (i = 0; i < status->closed->nelts; i++) {
         const fg_closure_t *closure = &APR_ARRAY_IDX(status->closed, i, fg_closure_t);
 
-        ap_rprintf(r, "<tr><td>%s</td><td>%s</td></tr>\n", shown(r->pool, closure->label),
+        ap_rprintf(r, "<tr><td>%s</td><td>%s</td>", shown(r->pool, closure->label),
                    span(r->pool, closure->until - status->now.steady));
+        if (status->opens) {
+            ap_rprintf(r,
+                       "<td><form method=\"post\"><input type=\"hidden\" name=\"open\" "
+                       "value=\"%s\"><button>Open now</button></form></td>",
+                       ap_escape_html2(r->pool, closure->label, 0));
+        }
+        ap_rputs("</tr>\n", r);
     }
     ap_rputs("</tbody>\n</table>\n", r);
 }

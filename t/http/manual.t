@@ -268,6 +268,13 @@ my %DOES = (
     ],
     FormGuardCaptchaCAFile => [[['is believed', { token => 'ok', asked => 1 }, '200x1']]],
     FormGuardCaptchaSendRemoteIP => [[['is not told', { token => 'ok', asked => 1, remoteip => 0 }, '200x1']]],
+    FormGuardStatusOpen => [
+        [
+            ['from outside', { path => '/formguard-status', from => '192.0.2.1' }, '403x1', qr/ AH01630: /],
+            ['the office', { method => 'GET', path => '/formguard-status', from => '203.0.113.250' }, '200x1', { body => qr/mod_formguard/ }],
+            ['no button of the page', { path => '/formguard-status', from => '203.0.113.250' }, '403x1', qr/ FG1103: /],
+        ],
+    ],
     FormGuardOverride => [
         [{ htaccess => "FormGuard Off\nFormGuardLimit ip 1000/10m\n" }, ['no use', { n => 4 }, '200x3 429x1', $limit->('ip 3/10m')]],
         [{ htaccess => "FormGuard Off\n" }, ['is off', { n => 5 }, '200x5']],
@@ -354,6 +361,7 @@ is_deeply [grep { !$entry{$_} } sort keys %DOES], [], 'and no row is for nobody'
 
 my %context = map { $_->{name} => { map { @$_ } @{ $_->{head} } }->{Context} } @ENTRIES;
 sub in_server { return $context{ $_[0] } eq 'server config' }
+sub in_directory { return $context{ $_[0] } =~ /\bdirectory\b/ }
 sub in_htaccess { return $context{ $_[0] } =~ /\.htaccess/ }
 
 my (@examples, %files);
@@ -523,7 +531,7 @@ takes('examples of .htaccess in a directory section',
 takes('all other examples in the server config', join '', map { $_->{placed} } grep { $_->{where} ne '.htaccess' } @examples);
 
 subtest 'in sections where the manual does not allow it' => sub {
-    for my $name (grep { !in_htaccess($_) } @refusing) {
+    for my $name (grep { !in_directory($_) } @refusing) {
         my $in = sub { my ($open, $close) = @_; return config("$open\n" . line_of($name) . "$close\n") };
         my ($ok, $said) = $in->('<Directory @HTDOCS@>', '</Directory>');
         ok !$ok, "$name in a directory";

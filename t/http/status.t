@@ -394,6 +394,75 @@ subtest 'restarts keep the figures' => sub {
 $httpd->log_ok('verdicts in error_log', @ANY_VERDICT, qr{ AH0(?:1264|2811): .*script not found}, 2, qr{ AH01630: .*/denied$}, 3);
 $httpd->done;
 
+# --- a closed form is opened by hand --------------------------------------------------------------------
+
+subtest 'a closed form can be opened again from the page, and from nowhere else' => sub {
+    my $h = FormGuard::Httpd->new(
+        files => { 'close.cgi' => $SCRIPT, 'other.cgi' => $SCRIPT, 'theirs/.htaccess' => "SetHandler formguard-status\n" },
+        config => "FormGuard On\nFormGuardDeny Off\nFormGuardLimit form 2/10m action=close:1h\n"
+            . "<Location /formguard-status>\nSetHandler formguard-status\nFormGuardStatusOpen On\n</Location>\n"
+            . "<Location /read-only>\nSetHandler formguard-status\n</Location>\n"
+            . "<Location /denied>\nSetHandler formguard-status\nFormGuardStatusOpen On\nRequire all denied\n</Location>\n"
+    );
+    my $b = $h->client;
+    my $host = '127.0.0.1:' . $h->port;
+    my $label = 'form=/close.cgi site=127.0.0.1';
+    my @own = (Origin => "http://$host", 'Sec-Fetch-Site' => 'same-origin');
+    my $posts = sub { my ($path, $statuses, $what) = @_; is join(' ', map { $b->post($path, form => 'a=1')->status } split ' ', $statuses), $statuses, $what };
+    my $asks = sub {
+        my ($status, $what, $path, %o) = @_;
+        my $r = $b->post($path, form => { open => $label }, headers => \@own, %o);
+        is $r->status, $status, $what;
+        is scalar @{get_json($h)->{closed_forms}}, 2, "$what: nothing is opened" if $status != 303;
+        return $r;
+    };
+    $posts->('/close.cgi', '200 200 503 503', 'the form is closed');
+    $posts->('/other.cgi', '200 200 503', 'another one, too');
+    my $page = $b->get($STATUS);
+    like $page->body, qr{<form method="post"><input type="hidden" name="open" value="\Q$label\E"><button>Open now</button></form>}, 'the page has a button';
+    like $page->header('Content-Security-Policy'), qr/form-action 'self'/, 'that a browser lets work';
+    is $page->header('Referrer-Policy'), 'same-origin', 'and sends its origin with';
+    unlike $b->get('/read-only')->body, qr/<button|<form/, 'none where FormGuardStatusOpen is not said';
+    is $b->get("$STATUS?open=" . ($label =~ s/ /+/r))->status, 200, 'GET';
+    is scalar @{get_json($h)->{closed_forms}}, 2, 'never opens';
+
+    $asks->(403, 'from another site', $STATUS, headers => [Origin => 'https://evil.example', 'Sec-Fetch-Site' => 'cross-site']);
+    $asks->(403, 'from another site, by a browser that says its origin only', $STATUS, headers => [Origin => 'https://evil.example']);
+    $asks->(403, 'from another port', $STATUS, headers => [Origin => 'http://127.0.0.1:1', 'Sec-Fetch-Site' => 'same-site']);
+    $asks->(403, 'from another host of the site', $STATUS, headers => [$own[0] => $own[1], 'Sec-Fetch-Site' => 'same-site']);
+    $asks->(403, 'from a sandboxed frame', $STATUS, headers => [Origin => 'null', 'Sec-Fetch-Site' => 'cross-site']);
+    $asks->(403, 'without an origin', $STATUS, headers => []);
+    $asks->(403, 'an origin the host is but a part of', $STATUS, headers => [Origin => "http://$host.evil.example"]);
+    $asks->(403, 'Require all denied', '/denied');
+    $asks->(405, 'where FormGuardStatusOpen is not said', '/read-only');
+    $asks->(405, 'where .htaccess has set the handler', '/theirs/');
+    $asks->(400, 'another field', $STATUS, form => { close => $label });
+    $asks->(400, 'no form', $STATUS, form => undef, type => 'text/plain', body => "open=$label");
+    $asks->(413, 'a body too long', $STATUS, form => { open => 'x' x 3000 });
+    $asks->(400, 'a label too long', $STATUS, form => { open => 'x' x 500 });
+    for my $method (qw(PUT DELETE PATCH)) {
+        my $r = $b->request($method, $STATUS, form => { open => $label }, headers => \@own);
+        is $r->status, 405, $method;
+        like $r->header('Allow'), qr/\bPOST\b/, 'is told what is allowed';
+    }
+    is scalar @{get_json($h)->{closed_forms}}, 2, 'all are closed still';
+
+    is $asks->(303, 'the button', $STATUS)->header('Location'), $STATUS, 'leads back to the page';
+    is_deeply [map { $_->{name} } @{get_json($h)->{closed_forms}}], ['form=/other.cgi site=127.0.0.1'], 'the one form is open, the other is not';
+    $posts->('/close.cgi', '200 200 503', 'as many posts as ever are taken again, and one too many closes it again');
+    $asks->(303, 'the button, by a browser without Sec-Fetch-Site', $STATUS, headers => [@own[0, 1]]);
+    $asks->(303, 'once more: it is open already', $STATUS);
+    $posts->('/close.cgi', '200', 'it is open');
+    $posts->('/other.cgi', '503', 'the other is closed');
+    is_deeply get_json($h)->{unguarded}{top}, [], 'a request for the page is no post to a mailer';
+    $h->log_ok(
+        'error_log', qr/ FG1000: / => 9, qr/ FG1101: closes its form/ => 3, qr/ FG1101: refused 503: / => 5,
+        qr{ \[formguard:notice\] .*\[client 127\.0\.0\.1:\d+\] FG1102: form open again: \Q$label\E by=127\.0\.0\.1$} => 2,
+        qr{ \[formguard:notice\] .* FG1103: no form is opened: the request does not come from this page: by=127\.0\.0\.1$} => 7, qr{ AH01630: .*/denied$},
+    );
+    $h->done;
+};
+
 # --- what each virtual host enforces -------------------------------------------------------------------
 
 my $MANY = 1100;

@@ -41,7 +41,8 @@ static void stumble(void);
 #define SECOND apr_time_from_sec(1)
 #define NOW    (1000 * SECOND)
 #define FORM   APR_UINT64_C(0x123456789abcdef0)
-#define PLACES ENTRIES /* keys that are equal modulo this compete for REACH places */
+#define FULL   APR_UINT64_C(0x77) /* the counter that is over */
+#define PLACES ENTRIES            /* keys that are equal modulo this compete for REACH places */
 
 static apr_pool_t *pool;
 static void *memory;
@@ -103,9 +104,11 @@ static void a_form_is_closed_once_and_until_its_time(void **state)
     const apr_array_header_t *list;
 
     (void)state;
-    assert_int_equal(fg_closures_close(closures, FORM, "the form", NOW, NOW + 10 * SECOND), 1);
-    assert_int_equal(fg_closures_close(closures, FORM, "the form", NOW, NOW + 10 * SECOND), 0);
-    assert_int_equal(fg_closures_close(closures, FORM, "the form", NOW + 1, NOW + SECOND), 0);
+    assert_int_equal(fg_closures_close(closures, FORM, "the form", FULL, NOW, NOW + 10 * SECOND),
+                     1);
+    assert_int_equal(fg_closures_close(closures, FORM, "the form", FULL, NOW, NOW + 10 * SECOND),
+                     0);
+    assert_int_equal(fg_closures_close(closures, FORM, "the form", FULL, NOW + 1, NOW + SECOND), 0);
     assert_int_equal(fg_closures_left(closures, FORM, NOW), 10 * SECOND);
     assert_int_equal(fg_closures_left(closures, FORM, NOW + 9 * SECOND), SECOND);
     assert_int_equal(fg_closures_left(closures, FORM, NOW + 10 * SECOND - 1), 1);
@@ -123,10 +126,10 @@ static void a_form_is_closed_once_and_until_its_time(void **state)
 static void the_longer_time_wins(void **state)
 {
     (void)state;
-    fg_closures_close(closures, FORM, "form", NOW, NOW + 10 * SECOND);
-    assert_int_equal(fg_closures_close(closures, FORM, "form", NOW, NOW + 60 * SECOND), 0);
+    fg_closures_close(closures, FORM, "form", FULL, NOW, NOW + 10 * SECOND);
+    assert_int_equal(fg_closures_close(closures, FORM, "form", FULL, NOW, NOW + 60 * SECOND), 0);
     assert_int_equal(fg_closures_left(closures, FORM, NOW), 60 * SECOND);
-    assert_int_equal(fg_closures_close(closures, FORM, "form", NOW, NOW + 5 * SECOND), 0);
+    assert_int_equal(fg_closures_close(closures, FORM, "form", FULL, NOW, NOW + 5 * SECOND), 0);
     assert_int_equal(fg_closures_left(closures, FORM, NOW), 60 * SECOND);
     assert_int_equal(fg_closures_list(closures, NOW, pool)->nelts, 1);
     /* It is open when the longer one is over, not before. */
@@ -137,9 +140,9 @@ static void the_longer_time_wins(void **state)
 static void who_opens_is_told_once(void **state)
 {
     (void)state;
-    fg_closures_close(closures, FORM, "one", NOW, NOW + 10 * SECOND);
-    fg_closures_close(closures, FORM + 1, "two", NOW, NOW + 20 * SECOND);
-    fg_closures_close(closures, FORM + 2, "three", NOW, NOW + 20 * SECOND);
+    fg_closures_close(closures, FORM, "one", FULL, NOW, NOW + 10 * SECOND);
+    fg_closures_close(closures, FORM + 1, "two", FULL, NOW, NOW + 20 * SECOND);
+    fg_closures_close(closures, FORM + 2, "three", FULL, NOW, NOW + 20 * SECOND);
     assert_null(fg_closures_opened(closures, NOW + 9 * SECOND, pool));
     assert_string_equal(fg_closures_opened(closures, NOW + 10 * SECOND, pool), "one");
     assert_null(fg_closures_opened(closures, NOW + 10 * SECOND, pool));
@@ -152,15 +155,15 @@ static void who_opens_is_told_once(void **state)
 static void a_form_can_be_closed_again(void **state)
 {
     (void)state;
-    fg_closures_close(closures, FORM, "form", NOW, NOW + SECOND);
+    fg_closures_close(closures, FORM, "form", FULL, NOW, NOW + SECOND);
     /* before anybody has said that it was open */
-    assert_int_equal(fg_closures_close(closures, FORM, "form", NOW + 2 * SECOND, NOW + 3 * SECOND),
-                     1);
+    assert_int_equal(
+        fg_closures_close(closures, FORM, "form", FULL, NOW + 2 * SECOND, NOW + 3 * SECOND), 1);
     assert_int_equal(fg_closures_left(closures, FORM, NOW + 2 * SECOND), SECOND);
     assert_string_equal(fg_closures_opened(closures, NOW + 3 * SECOND, pool), "form");
     /* and after */
-    assert_int_equal(fg_closures_close(closures, FORM, "form", NOW + 4 * SECOND, NOW + 5 * SECOND),
-                     1);
+    assert_int_equal(
+        fg_closures_close(closures, FORM, "form", FULL, NOW + 4 * SECOND, NOW + 5 * SECOND), 1);
     assert_true(is_closed(FORM, NOW + 4 * SECOND));
     assert_string_equal(fg_closures_opened(closures, NOW + 5 * SECOND, pool), "form");
 }
@@ -174,7 +177,7 @@ static void any_key_is_one(void **state)
     (void)state;
     for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         fg_closures_format(memory, fg_closures_size());
-        assert_int_equal(fg_closures_close(closures, keys[i], "form", NOW, NOW + SECOND), 1);
+        assert_int_equal(fg_closures_close(closures, keys[i], "form", FULL, NOW, NOW + SECOND), 1);
         assert_int_equal(fg_closures_left(closures, keys[i], NOW), SECOND);
         assert_string_equal(fg_closures_opened(closures, NOW + SECOND, pool), "form");
         assert_false(is_closed(keys[i], NOW));
@@ -189,8 +192,8 @@ static void labels_are_cut_where_they_end(void **state)
     (void)state;
     memset(longest, 'x', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
-    fg_closures_close(closures, FORM, longest, NOW, NOW + SECOND);
-    fg_closures_close(closures, FORM + 1, "", NOW, NOW + 2 * SECOND);
+    fg_closures_close(closures, FORM, longest, FULL, NOW, NOW + SECOND);
+    fg_closures_close(closures, FORM + 1, "", FULL, NOW, NOW + 2 * SECOND);
     label = fg_closures_opened(closures, NOW + SECOND, pool);
     assert_int_equal(strlen(label), FG_CLOSURE_LABEL_MAX);
     assert_memory_equal(label, longest, FG_CLOSURE_LABEL_MAX);
@@ -204,20 +207,20 @@ static void a_full_table_closes_no_more(void **state)
 
     (void)state;
     for (i = 0; i < REACH; i++) {
-        assert_int_equal(fg_closures_close(closures, FORM + i * PLACES, "form", NOW, NOW + SECOND),
-                         1);
+        assert_int_equal(
+            fg_closures_close(closures, FORM + i * PLACES, "form", FULL, NOW, NOW + SECOND), 1);
     }
     assert_int_equal(
-        fg_closures_close(closures, FORM + REACH * PLACES, "late", NOW, NOW + 9 * SECOND), 0);
+        fg_closures_close(closures, FORM + REACH * PLACES, "late", FULL, NOW, NOW + 9 * SECOND), 0);
     assert_false(is_closed(FORM + REACH * PLACES, NOW));
     for (i = 0; i < REACH; i++) {
         assert_true(is_closed(FORM + i * PLACES, NOW));
     }
     /* Places that get free are used again. */
     assert_string_equal(fg_closures_opened(closures, NOW + SECOND, pool), "form");
-    assert_int_equal(
-        fg_closures_close(closures, FORM + REACH * PLACES, "late", NOW + SECOND, NOW + 9 * SECOND),
-        1);
+    assert_int_equal(fg_closures_close(closures, FORM + REACH * PLACES, "late", FULL, NOW + SECOND,
+                                       NOW + 9 * SECOND),
+                     1);
     assert_true(is_closed(FORM + REACH * PLACES, NOW + SECOND));
 }
 
@@ -229,8 +232,8 @@ static void many_forms_are_closed_and_all_open_again(void **state)
     (void)state;
     for (i = 0; i < 300; i++) {
         key = key * APR_UINT64_C(6364136223846793005) + APR_UINT64_C(1442695040888963407);
-        closed += fg_closures_close(closures, key >> 7, apr_psprintf(pool, "form %d", (int)i), NOW,
-                                    NOW + SECOND + (apr_time_t)(i % 50));
+        closed += fg_closures_close(closures, key >> 7, apr_psprintf(pool, "form %d", (int)i), FULL,
+                                    NOW, NOW + SECOND + (apr_time_t)(i % 50));
         assert_int_equal(is_closed(key >> 7, NOW), 1);
     }
     assert_int_equal(closed, 300);
@@ -250,7 +253,7 @@ static void only_a_table_is_opened_as_one(void **state)
     (void)state;
     assert_non_null(other);
     /* what another process has made, wherever it is mapped */
-    fg_closures_close(closures, FORM, "form", NOW, NOW + SECOND);
+    fg_closures_close(closures, FORM, "form", FULL, NOW, NOW + SECOND);
     memcpy(other, memory, size);
     assert_int_equal(fg_closures_left(fg_closures_attach(other, size), FORM, NOW), SECOND);
     assert_non_null(fg_closures_attach(other, size + 1));
@@ -306,7 +309,7 @@ static void close_in_rounds(shared_t *shared, void *table, int which_process)
         apr_snprintf(label, sizeof(label), "%d", (int)round);
         wait_for_all(&shared->ready[round]);
         while (!(fg_closures_left(own, key, now) > 0)) { /* the limit goes on refusing */
-            if (fg_closures_close(own, key, label, now, now + 3 * SECOND)) {
+            if (fg_closures_close(own, key, label, FULL, now, now + 3 * SECOND)) {
                 atomic_fetch_add(&shared->closed[round], 1);
             }
         }
@@ -320,6 +323,42 @@ static void close_in_rounds(shared_t *shared, void *table, int which_process)
             atomic_fetch_add(&shared->opened[which], 1);
         }
     }
+}
+
+static void a_form_is_opened_before_its_time(void **state)
+{
+    fg_counter_key_t full = 0;
+
+    (void)state;
+    assert_int_equal(fg_closures_open(closures, "one", NOW, &full), 0);
+    fg_closures_close(closures, FORM, "one", 11, NOW, NOW + 10 * SECOND);
+    fg_closures_close(closures, FORM + 1, "two", 12, NOW, NOW + 10 * SECOND);
+    assert_int_equal(fg_closures_open(closures, "on", NOW, &full), 0);
+    assert_int_equal(fg_closures_open(closures, "one", NOW, &full), 1);
+    assert_int_equal(full, 11);
+    assert_int_equal(is_closed(FORM, NOW), 0);
+    assert_int_equal(is_closed(FORM + 1, NOW), 1);
+    assert_int_equal(fg_closures_open(closures, "one", NOW, &full), 0);
+    /* closed again, by another limit; and what is over by itself is for fg_closures_opened() */
+    assert_int_equal(fg_closures_close(closures, FORM, "one", 13, NOW, NOW + 20 * SECOND), 1);
+    assert_int_equal(fg_closures_open(closures, "two", NOW + 10 * SECOND, &full), 0);
+    assert_string_equal(fg_closures_opened(closures, NOW + 10 * SECOND, pool), "two");
+    assert_int_equal(fg_closures_open(closures, "one", NOW + 10 * SECOND, &full), 1);
+    assert_int_equal(full, 13);
+    assert_null(fg_closures_opened(closures, NOW + 60 * SECOND, pool));
+}
+
+static void forms_of_one_label_are_opened_one_by_one(void **state)
+{
+    fg_counter_key_t full = 0;
+
+    (void)state;
+    fg_closures_close(closures, FORM, "form", 11, NOW, NOW + 10 * SECOND);
+    fg_closures_close(closures, FORM + 1, "form", 12, NOW, NOW + 10 * SECOND);
+    assert_int_equal(fg_closures_open(closures, "form", NOW, &full), 1);
+    assert_int_equal(is_closed(FORM, NOW) + is_closed(FORM + 1, NOW), 1);
+    assert_int_equal(fg_closures_open(closures, "form", NOW, &full), 1);
+    assert_int_equal(fg_closures_open(closures, "form", NOW, &full), 0);
 }
 
 static void processes_close_a_form_once(void **state)
@@ -377,6 +416,8 @@ int main(void)
         TEST(a_full_table_closes_no_more),
         TEST(many_forms_are_closed_and_all_open_again),
         TEST(only_a_table_is_opened_as_one),
+        TEST(a_form_is_opened_before_its_time),
+        TEST(forms_of_one_label_are_opened_one_by_one),
         TEST(processes_close_a_form_once),
     };
 

@@ -139,6 +139,33 @@ static void peek_changes_nothing(void **state)
     assert_int_equal(count.retry_after, 698 * SEC);
 }
 
+/* In whichever sub-window it was charged; and other keys keep theirs. */
+static void a_key_is_forgotten(void **state)
+{
+    fg_counter_key_t key = key_of("a"), other = key_of("b"), none = key_of("c");
+    apr_time_t now = SEC;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 5; i++, now += 110 * SEC) {
+        assert_true(
+            fg_counters_consume(counters, key, &five_in_ten_minutes, 1, now, NULL).admitted);
+        fg_counters_consume(counters, other, &five_in_ten_minutes, 1, now, NULL);
+    }
+    assert_false(fg_counters_peek(counters, key, &five_in_ten_minutes, now).admitted);
+    fg_counters_forget(counters, key);
+    assert_int_equal(fg_counters_peek(counters, key, &five_in_ten_minutes, now).used, 1);
+    assert_false(fg_counters_peek(counters, other, &five_in_ten_minutes, now).admitted);
+    for (i = 0; i < 5; i++) {
+        assert_true(
+            fg_counters_consume(counters, key, &five_in_ten_minutes, 1, now, NULL).admitted);
+    }
+    assert_false(fg_counters_consume(counters, key, &five_in_ten_minutes, 1, now, NULL).admitted);
+    copy_of_table();
+    fg_counters_forget(counters, none);
+    assert_memory_equal(memory, scratch_memory, size);
+}
+
 static void refund_gives_back(void **state)
 {
     fg_counter_key_t key = key_of("a");
@@ -457,6 +484,7 @@ int main(void)
         TEST(n_are_admitted),
         TEST(weight_counts_as_that_many),
         TEST(peek_changes_nothing),
+        TEST(a_key_is_forgotten),
         TEST(refund_gives_back),
         TEST(expired_charge_is_left_alone),
         TEST(keys_differ_by_all_they_name),

@@ -384,6 +384,29 @@ static void a_full_limit_closes_the_form(void **state)
     assert_accepted(decide());
 }
 
+/* Open again by hand: what had closed it is not full any more. */
+static void a_form_opened_by_hand_takes_posts(void **state)
+{
+    fg_counter_key_t full;
+
+    (void)state;
+    configure("FormGuardLimit form 9/1m 2/10m action=close:6h");
+    assert_accepted(decide());
+    assert_accepted(decide());
+    assert_refused(decide(), FG_CLOSED);
+    assert_int_equal(fg_closures_open(world.closures, "form=/contact.php site=www.example.org",
+                                      world.now.steady, &full),
+                     1);
+    assert_refused(decide(), FG_CLOSED); /* alone that is of no use */
+    assert_int_equal(fg_closures_open(world.closures, "form=/contact.php site=www.example.org",
+                                      world.now.steady, &full),
+                     1);
+    fg_counters_forget(world.counters, full);
+    assert_accepted(decide());
+    assert_accepted(decide());
+    assert_refused(decide(), FG_CLOSED);
+}
+
 static void a_closed_form_is_charged_nothing(void **state)
 {
     (void)state;
@@ -502,6 +525,7 @@ int main(void)
         TEST(detection_challenges_nobody),
         TEST(a_challenge_is_of_one_post),
         TEST(a_full_limit_closes_the_form),
+        TEST(a_form_opened_by_hand_takes_posts),
         TEST(a_closed_form_is_charged_nothing),
         TEST(detection_closes_nothing),
         TEST(a_site_may_close_its_form_beside_a_server_in_detection),
