@@ -169,6 +169,9 @@ static void want_all(const fg_policy_t *policy, fg_submission_t *submission, apr
     }
     if (field != NULL) {
         fg_submission_want(submission, field);
+        if (fg_policy_falls_back(policy)) {
+            fg_submission_want(submission, FG_CHALLENGE_FIELD);
+        }
     }
 }
 

@@ -46,6 +46,9 @@ typedef struct fg_server_ops {
     /** Judge a well-formed token at its vendor, by the captcha settings of `policy`. */
     void (*verify)(fg_case_t *c, const fg_policy_t *policy, const char *token,
                    fg_captcha_result_t *result);
+    /** Judge an answer to the built-in challenge; NULL: there is none. */
+    void (*challenge)(fg_case_t *c, const fg_policy_t *policy, const char *answer,
+                      fg_captcha_result_t *result);
     /** Read the clocks again after something slow. */
     fg_time_t (*now)(fg_case_t *c);
     /** A rule with action=log fired: say so, the decision goes on. */

@@ -56,7 +56,68 @@ static int is_due(const fg_case_t *c, const fg_layer_t *layer)
     return 0;
 }
 
-static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer, const char *token,
+/* What FormGuardCaptchaOnError lets pass is told all the same. */
+static void note_error(fg_case_t *c, const char *rule, fg_verdict_t *verdict)
+{
+    fg_verdict_t note = *verdict;
+
+    note.rule = rule;
+    fg_decide_refuse(&note, FG_VERIFIER, NULL);
+    c->ops->note(c, &note);
+    verdict->detail = NULL;
+}
+
+/* The built-in challenge takes the place of a service that could not judge: who has solved it
+ * passes, who has not is asked to. */
+static fg_step_t fall_back(fg_case_t *c, const fg_layer_t *layer, const fg_submission_t *submission,
+                           fg_verdict_t *verdict)
+{
+    fg_captcha_result_t result;
+    apr_size_t len;
+    apr_size_t total;
+    const char *answer = fg_submission_value(submission, FG_CHALLENGE_FIELD, &len, &total);
+
+    verdict->fallback = 1;
+    verdict->rule = FG_CHALLENGE_FIELD;
+    if (answer == NULL || total == 0) {
+        return fg_decide_refuse(verdict, FG_CAPTCHA_MISSING, NULL);
+    }
+    if (total != len || strlen(answer) != len) {
+        return fg_decide_refuse(verdict, FG_CAPTCHA_SHAPE,
+                                apr_psprintf(c->pool, "bytes=%" APR_SIZE_T_FMT, total));
+    }
+    memset(&result, 0, sizeof(result));
+    result.reason = FG_CAPTCHA_REJECTED;
+    c->ops->challenge(c, layer->policy, answer, &result);
+    trace(c, "challenge in place of the captcha: %s", fg_reason(result.reason)->words);
+    if (result.reason != FG_ACCEPTED) {
+        return fg_decide_refuse(verdict, result.reason, result.detail);
+    }
+    verdict->fallback = 0;
+    note_error(c, "FormGuardCaptchaOnError altcha", verdict);
+    return GO_ON;
+}
+
+static fg_step_t on_error(fg_case_t *c, const fg_layer_t *layer, const fg_submission_t *submission,
+                          const fg_captcha_result_t *result, fg_verdict_t *verdict)
+{
+    fg_action_t action = fg_policy_on_error(layer->policy, result->cause);
+
+    verdict->detail = apr_pstrcat(c->pool, "cause=", fg_cause_name(result->cause),
+                                  result->detail != NULL ? " " : NULL, result->detail, NULL);
+    if (action == FG_ACT_ALLOW) {
+        note_error(c, "FormGuardCaptchaOnError allow", verdict);
+        return GO_ON;
+    }
+    if (action == FG_ACT_CHALLENGE && c->ops->challenge != NULL) {
+        return fall_back(c, layer, submission, verdict);
+    }
+    verdict->retry_after = result->retry_after;
+    return fg_decide_refuse(verdict, FG_VERIFIER, NULL);
+}
+
+static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer,
+                             const fg_submission_t *submission, const char *token,
                              fg_verdict_t *verdict)
 {
     fg_captcha_result_t result;
@@ -81,20 +142,7 @@ static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer, const char *
     if (result.reason != FG_VERIFIER) {
         return fg_decide_refuse(verdict, result.reason, result.detail);
     }
-    verdict->fault = result.cause == FG_CAUSE_BAD_SECRET;
-    verdict->detail = apr_pstrcat(c->pool, "cause=", fg_cause_name(result.cause),
-                                  result.detail != NULL ? " " : NULL, result.detail, NULL);
-    if (fg_policy_on_error(layer->policy, result.cause) == FG_ACT_ALLOW) {
-        fg_verdict_t note = *verdict;
-
-        note.rule = "FormGuardCaptchaOnError allow";
-        fg_decide_refuse(&note, FG_VERIFIER, NULL);
-        c->ops->note(c, &note);
-        verdict->fault = 0;
-        verdict->detail = NULL;
-        return GO_ON;
-    }
-    return fg_decide_refuse(verdict, FG_VERIFIER, NULL);
+    return on_error(c, layer, submission, &result, verdict);
 }
 
 fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission_t *submission,
@@ -126,7 +174,7 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
         return fg_decide_refuse(verdict, FG_CAPTCHA_SHAPE,
                                 apr_psprintf(c->pool, "bytes=%" APR_SIZE_T_FMT, total));
     }
-    step = judge_token(c, layer, token, verdict);
+    step = judge_token(c, layer, submission, token, verdict);
     if (step == GO_ON) {
         verdict->rule = NULL;
     }

@@ -17,6 +17,9 @@
         }                                                                                          \
     } while (0)
 
+/** The field that carries the answer to the built-in challenge. */
+#define FG_CHALLENGE_FIELD "altcha"
+
 /** What a step says: go on, or stop with the verdict it has filled in. */
 typedef enum fg_step { GO_ON, STOP } fg_step_t;
 

@@ -280,6 +280,18 @@ fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause)
     return action == FG_ACT_UNSET ? FG_ACT_REFUSE : action;
 }
 
+int fg_policy_falls_back(const fg_policy_t *policy)
+{
+    int i;
+
+    for (i = FG_CAUSE_NONE + 1; i < FG_CAUSE_COUNT; i++) {
+        if (fg_policy_on_error(policy, (fg_cause_t)i) == FG_ACT_CHALLENGE) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 apr_interval_time_t fg_policy_captcha_timeout(const fg_policy_t *policy)
 {
     return policy->captcha_timeout != 0 ? policy->captcha_timeout : apr_time_from_sec(3);

@@ -125,7 +125,8 @@ typedef struct fg_body_limit {
 } fg_body_limit_t;
 
 typedef struct fg_on_error {
-    unsigned char action[FG_CAUSE_COUNT]; /**< fg_action_t; FG_ACT_UNSET where not said */
+    unsigned char action[FG_CAUSE_COUNT]; /**< fg_action_t; FG_ACT_UNSET where not said;
+                                               FG_ACT_CHALLENGE for `altcha` */
 } fg_on_error_t;
 
 typedef struct fg_double {
@@ -319,8 +320,14 @@ int fg_policy_captcha_when_challenged(const fg_policy_t *policy);
 /** Name of the field that carries the captcha token; NULL without a captcha. */
 const char *fg_policy_captcha_field(const fg_policy_t *policy);
 
-/** FG_ACT_REFUSE or FG_ACT_ALLOW for a verification that failed for that cause. */
+/**
+ * What becomes of a post whose verification failed for that cause: FG_ACT_REFUSE, FG_ACT_ALLOW, or
+ * FG_ACT_CHALLENGE where the built-in challenge takes the service's place.
+ */
 fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause);
+
+/** 1 if the built-in challenge takes the service's place for some cause. */
+int fg_policy_falls_back(const fg_policy_t *policy);
 
 /** How long a verification may take in all, microseconds. */
 apr_interval_time_t fg_policy_captcha_timeout(const fg_policy_t *policy);

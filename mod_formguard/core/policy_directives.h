@@ -55,7 +55,7 @@
     X("FormGuardCaptchaMaxAge", DIR, max_age, captcha_max_age,                                    \
       "TIME", "the service's life of a token")                                                    \
     X("FormGuardCaptchaOnError", DIR, on_error, captcha_on_error,                                 \
-      "CAUSE=allow|refuse [CAUSE=allow|refuse...]", "every cause refuse")                         \
+      "CAUSE=allow|refuse|altcha [CAUSE=allow|refuse|altcha...]", "every cause refuse")           \
     X("FormGuardCaptchaEndpoint", VHOST, endpoint, captcha_endpoint,                              \
       "URL", "the service's")                                                                     \
     X("FormGuardCaptchaTimeout", VHOST, timeout, captcha_timeout,                                 \

@@ -240,7 +240,7 @@ const char *fg_parse_on_error(const fg_directive_t *directive, fg_policy_t *poli
         if (cause == FG_CAUSE_NONE) {
             return fg_parse_wrong(words, words->argv[i],
                                   "names no cause: timeout, unreachable, server-error, quota, "
-                                  "bad-secret or busy, each with =allow or =refuse");
+                                  "bad-secret or busy, each with =allow, =refuse or =altcha");
         }
         if (strcasecmp(equals + 1, "allow") == 0) {
             parsed.action[cause] = FG_ACT_ALLOW;
@@ -248,8 +248,11 @@ const char *fg_parse_on_error(const fg_directive_t *directive, fg_policy_t *poli
         else if (strcasecmp(equals + 1, "refuse") == 0) {
             parsed.action[cause] = FG_ACT_REFUSE;
         }
+        else if (strcasecmp(equals + 1, "altcha") == 0) {
+            parsed.action[cause] = FG_ACT_CHALLENGE;
+        }
         else {
-            return fg_parse_wrong(words, words->argv[i], "has neither =allow nor =refuse");
+            return fg_parse_wrong(words, words->argv[i], "has none of =allow, =refuse, =altcha");
         }
     }
     *on_error = parsed;

@@ -143,6 +143,33 @@ static int challenges(const fg_policy_t *policy)
     return 0;
 }
 
+static int strictness(fg_action_t action)
+{
+    return action == FG_ACT_ALLOW ? 0 : action == FG_ACT_CHALLENGE ? 1 : 2;
+}
+
+/* What errors do is as strict as the server has it, at least. */
+static void clamp_on_error(const fg_policy_t *server, fg_policy_t *site)
+{
+    const int own =
+        site->captcha != server->captcha || site->captcha_secret != server->captcha_secret;
+    int i;
+
+    for (i = FG_CAUSE_NONE + 1; i < FG_CAUSE_COUNT; i++) {
+        fg_action_t action = fg_policy_on_error(server, (fg_cause_t)i);
+
+        if (strictness(fg_policy_on_error(site, (fg_cause_t)i)) > strictness(action)) {
+            action = fg_policy_on_error(site, (fg_cause_t)i);
+        }
+        /* Keys of the site's own: with wrong ones every post would fail for these causes. */
+        if (own && action == FG_ACT_ALLOW &&
+            (i == FG_CAUSE_BAD_SECRET || i == FG_CAUSE_QUOTA || i == FG_CAUSE_SERVER_ERROR)) {
+            action = FG_ACT_REFUSE;
+        }
+        site->captcha_on_error.action[i] = (unsigned char)action;
+    }
+}
+
 /* The server's policy asks for a captcha or challenges, and the site has one: a visitor answers
  * one, the site's, and no easier than the server would ask. */
 static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
@@ -162,13 +189,7 @@ static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
     if (site->captcha_max_age == 0 || site->captcha_max_age > most) {
         site->captcha_max_age = most;
     }
-    site->captcha_on_error = server->captcha_on_error;
-    if (site->captcha != server->captcha || site->captcha_secret != server->captcha_secret) {
-        /* Keys of the site's own: with wrong ones every post would fail for these causes. */
-        site->captcha_on_error.action[FG_CAUSE_BAD_SECRET] = FG_ACT_REFUSE;
-        site->captcha_on_error.action[FG_CAUSE_QUOTA] = FG_ACT_REFUSE;
-        site->captcha_on_error.action[FG_CAUSE_SERVER_ERROR] = FG_ACT_REFUSE;
-    }
+    clamp_on_error(server, site);
     if (fg_policy_captcha(server) != NULL && !fg_policy_captcha_when_challenged(server)) {
         site->captcha_when = FG_WHEN_ALWAYS;
     }

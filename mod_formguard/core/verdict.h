@@ -78,6 +78,7 @@ typedef struct fg_verdict {
     apr_interval_time_t period;      /**< of the rate, microseconds */
     apr_interval_time_t retry_after; /**< microseconds; 0: unknown */
     int would;                       /**< 1: DetectionOnly, not to be carried out */
+    int fallback; /**< 1: the built-in challenge is asked for, in place of a captcha service */
     int has_score;
     double score;
     int country_known;         /**< 1: there is a country database */

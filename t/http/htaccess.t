@@ -52,7 +52,7 @@ my $no_rate = qr{ is no rate: write COUNT/PERIOD, such as 5/10m$};
 my $no_country = qr/ is no country: two letters \(ISO 3166-1\), EU, unknown or \*$/;
 my $no_size = qr/ is no size: a number, with K, M or G for 1024, 1024\^2, 1024\^3 bytes$/;
 my $no_score = qr/ is no score: 0\.0 to 1\.0$/;
-my $no_cause = qr/ names no cause: timeout, unreachable, server-error, quota, bad-secret or busy, each with =allow or =refuse$/;
+my $no_cause = qr/ names no cause: timeout, unreachable, server-error, quota, bad-secret or busy, each with =allow, =refuse or =altcha$/;
 
 # Directive and values as typed => what is said behind `DIRECTIVE: `.
 my @WRONG = (
@@ -149,7 +149,7 @@ my @WRONG = (
     ['FormGuardCaptchaOnError', '' => qr/^takes CAUSE=allow\|refuse/],
     ['FormGuardCaptchaOnError', 'timeout' => qr/^'timeout'$no_cause/],
     ['FormGuardCaptchaOnError', 'tiemout=allow' => qr/^'tiemout=allow'$no_cause/],
-    ['FormGuardCaptchaOnError', 'timeout=allow busy=maybe' => qr/^'busy=maybe' has neither =allow nor =refuse$/],
+    ['FormGuardCaptchaOnError', 'timeout=allow busy=maybe' => qr/^'busy=maybe' has none of =allow, =refuse, =altcha$/],
     (map { [$_, join(' ', map { "/w$_" } 1 .. 70) => qr/^takes fewer than 64 values: write the line twice$/] }
         qw(FormGuardPath FormGuardFormField FormGuardLimit FormGuardCaptchaSecret)),
 );

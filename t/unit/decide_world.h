@@ -35,12 +35,14 @@ static struct world {
     const char *json;   /* a JSON body instead, or NULL */
     const char *query;
     fg_captcha_result_t result;
+    fg_captcha_result_t solved; /* what is said of an answer to the built-in challenge */
     fg_dnsbl_result_t listing;
     fg_time_t now;
     fg_time_t later; /* what the clock says when asked again */
 
     char calls[200];             /* names of what was asked for, in order */
     char token[64];              /* what was verified */
+    char answer[64];             /* to the built-in challenge */
     const fg_policy_t *verified; /* by whose settings */
     fg_verdict_t note;           /* the last one */
     fg_verdict_t closed;         /* the last one that has closed its form */
@@ -113,6 +115,16 @@ static inline void op_verify(fg_case_t *c, const fg_policy_t *policy, const char
     *result = world.result;
 }
 
+static inline void op_challenge(fg_case_t *c, const fg_policy_t *policy, const char *answer,
+                                fg_captcha_result_t *result)
+{
+    (void)c;
+    (void)policy;
+    call("challenge");
+    apr_cpystrn(world.answer, answer, sizeof(world.answer));
+    *result = world.solved;
+}
+
 static inline fg_time_t op_now(fg_case_t *c)
 {
     (void)c;
@@ -144,6 +156,7 @@ static const fg_server_ops_t ops = {.country = op_country,
                                     .capture = op_capture,
                                     .dnsbl = op_dnsbl,
                                     .verify = op_verify,
+                                    .challenge = op_challenge,
                                     .now = op_now,
                                     .note = op_note,
                                     .closed = op_closed,
@@ -248,7 +261,7 @@ static inline fg_verdict_t decide_from(const char *address)
 
     prepare(&c, address);
     memset(&verdict, 0x55, sizeof(verdict));
-    *world.calls = *world.token = *world.trace = '\0';
+    *world.calls = *world.token = *world.answer = *world.trace = '\0';
     world.verified = NULL;
     memset(&world.note, 0, sizeof(world.note));
     memset(&world.closed, 0, sizeof(world.closed));

@@ -159,6 +159,94 @@ static void an_error_that_is_allowed_is_noted_and_passes(void **state)
     assert_refused(decide(), FG_LIMIT); /* who takes the vendor down gets no more than that */
 }
 
+static void a_service_left_alone_says_when_to_come_back(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=allow");
+    world.result.reason = FG_VERIFIER;
+    world.result.cause = FG_CAUSE_UNREACHABLE;
+    world.result.retry_after = 7 * SECOND;
+    verdict = decide();
+    assert_refused(verdict, FG_VERIFIER);
+    assert_int_equal(verdict.retry_after, 7 * SECOND);
+    world.result.cause = FG_CAUSE_TIMEOUT;
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_int_equal(verdict.retry_after, 0);
+}
+
+static void the_challenge_takes_the_place_of_a_service(void **state)
+{
+    static const struct {
+        const char *posted;
+        fg_reason_t solved, reason;
+        const char *detail; /* or NULL */
+    } cases[] = {
+        {"g-recaptcha-response=t", FG_ACCEPTED, FG_CAPTCHA_MISSING, "cause=timeout slow"},
+        {"g-recaptcha-response=t&altcha=", FG_ACCEPTED, FG_CAPTCHA_MISSING, "cause=timeout slow"},
+        {"g-recaptcha-response=t&altcha=a%00b", FG_ACCEPTED, FG_CAPTCHA_SHAPE, "bytes=3"},
+        {"g-recaptcha-response=t&altcha=wrong", FG_CAPTCHA_REJECTED, FG_CAPTCHA_REJECTED, NULL},
+        {"g-recaptcha-response=t&altcha=again", FG_CAPTCHA_EXPIRED, FG_CAPTCHA_EXPIRED, NULL},
+    };
+    fg_verdict_t verdict;
+    size_t i;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=altcha");
+    configure("FormGuardLimit form 9/1h");
+    world.result.reason = FG_VERIFIER;
+    world.result.cause = FG_CAUSE_TIMEOUT;
+    world.result.detail = "slow";
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world.posted = cases[i].posted;
+        world.solved.reason = cases[i].solved;
+        verdict = decide();
+        assert_refused(verdict, cases[i].reason);
+        assert_string_equal(verdict.rule, "altcha");
+        assert_true(verdict.fallback);
+        if (cases[i].detail != NULL) {
+            assert_string_equal(verdict.detail, cases[i].detail);
+        }
+        assert_int_equal(used_by_form("form 9/1h"), 0);
+    }
+    world.posted = "g-recaptcha-response=t&altcha=solved";
+    world.solved.reason = FG_ACCEPTED;
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_false(verdict.fallback);
+    assert_string_equal(world.answer, "solved");
+    assert_string_equal(world.calls, "country capture now verify now challenge note");
+    assert_refused(world.note, FG_VERIFIER);
+    assert_string_equal(world.note.rule, "FormGuardCaptchaOnError altcha");
+    assert_string_equal(world.note.detail, "cause=timeout slow");
+}
+
+/* Not where the service has judged, nor for a cause that refuses. */
+static void the_challenge_is_no_way_round_a_service(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=altcha");
+    world.posted = "g-recaptcha-response=t&altcha=solved";
+    world.solved.reason = FG_ACCEPTED;
+    world.result.reason = FG_CAPTCHA_REJECTED;
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_REJECTED);
+    assert_false(verdict.fallback);
+    world.result.reason = FG_VERIFIER;
+    world.result.cause = FG_CAUSE_QUOTA;
+    assert_refused(decide(), FG_VERIFIER);
+    world.posted = "altcha=solved";
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    assert_string_equal(world.answer, "");
+}
+
 /* --- limits on what is accepted --------------------------------------------------------------- */
 
 static void a_forms_budget_is_charged_last(void **state)
@@ -234,6 +322,9 @@ int main(void)
         TEST(an_accepted_post_keeps_its_score),
         TEST(a_vendor_that_is_down_refuses_unless_told_otherwise),
         TEST(an_error_that_is_allowed_is_noted_and_passes),
+        TEST(a_service_left_alone_says_when_to_come_back),
+        TEST(the_challenge_takes_the_place_of_a_service),
+        TEST(the_challenge_is_no_way_round_a_service),
         TEST(a_forms_budget_is_charged_last),
         TEST(what_is_accepted_is_counted_when_it_is),
         TEST(detection_spends_no_token),

@@ -59,7 +59,7 @@ static fg_policy_t *policy_of(const char *line)
 static void captcha_settings(void **state)
 {
     static const char cause[] = " names no cause: timeout, unreachable, server-error, quota, "
-                                "bad-secret or busy, each with =allow or =refuse";
+                                "bad-secret or busy, each with =allow, =refuse or =altcha";
     static const char host[] = " is no host name (no scheme, port or path belongs to it)";
     const line_wrong_t cases[] = {
         {"FormGuardCaptcha", "takes one value: off|recaptcha-v2|recaptcha-v3"},
@@ -82,15 +82,16 @@ static void captcha_settings(void **state)
         {"FormGuardCaptchaTimeout 99ms", "'99ms' is out of range: 100ms to 30s"},
         {"FormGuardCaptchaTimeout 31", "'31' is out of range: 100ms to 30s"},
         {"FormGuardCaptchaTimeout 3 s", "takes one value: TIME"},
-        {"FormGuardCaptchaOnError", "takes CAUSE=allow|refuse [CAUSE=allow|refuse...]"},
+        {"FormGuardCaptchaOnError",
+         "takes CAUSE=allow|refuse|altcha [CAUSE=allow|refuse|altcha...]"},
         {"FormGuardCaptchaOnError allow", apr_pstrcat(pool, "'allow'", cause, NULL)},
         {"FormGuardCaptchaOnError none=allow", apr_pstrcat(pool, "'none=allow'", cause, NULL)},
         {"FormGuardCaptchaOnError =allow", apr_pstrcat(pool, "'=allow'", cause, NULL)},
         {"FormGuardCaptchaOnError timeouts=allow",
          apr_pstrcat(pool, "'timeouts=allow'", cause, NULL)},
-        {"FormGuardCaptchaOnError timeout=", "'timeout=' has neither =allow nor =refuse"},
+        {"FormGuardCaptchaOnError timeout=", "'timeout=' has none of =allow, =refuse, =altcha"},
         {"FormGuardCaptchaOnError busy=allow timeout=pass",
-         "'timeout=pass' has neither =allow nor =refuse"},
+         "'timeout=pass' has none of =allow, =refuse, =altcha"},
         {"FormGuardCaptchaEndpoint ftp://captcha.example/",
          "'ftp://captcha.example/' must begin with https://"},
         {"FormGuardCaptchaEndpoint http://captcha.example/",

@@ -292,6 +292,49 @@ static void the_servers_secret_is_not_for_another_service(void **state)
         "shared");
 }
 
+/* refuse is stricter than altcha is stricter than allow: of two the stricter one holds. */
+static void what_errors_do_is_as_strict_as_the_server_has_it(void **state)
+{
+    static const char keys[] = "FormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret mine\n";
+    static const struct {
+        const char *server, *site;
+        fg_action_t action;   /* for a timeout */
+        fg_action_t own_keys; /* for a bad secret of the site's own */
+    } cases[] = {
+        {"allow", "allow", FG_ACT_ALLOW, FG_ACT_REFUSE},
+        {"allow", "altcha", FG_ACT_CHALLENGE, FG_ACT_CHALLENGE},
+        {"allow", "refuse", FG_ACT_REFUSE, FG_ACT_REFUSE},
+        {"altcha", "allow", FG_ACT_CHALLENGE, FG_ACT_CHALLENGE},
+        {"altcha", "altcha", FG_ACT_CHALLENGE, FG_ACT_CHALLENGE},
+        {"altcha", "refuse", FG_ACT_REFUSE, FG_ACT_REFUSE},
+        {"refuse", "allow", FG_ACT_REFUSE, FG_ACT_REFUSE},
+        {"refuse", "altcha", FG_ACT_REFUSE, FG_ACT_REFUSE},
+        {"refuse", "refuse", FG_ACT_REFUSE, FG_ACT_REFUSE},
+        {"allow", NULL, FG_ACT_ALLOW, FG_ACT_REFUSE},
+        {"altcha", NULL, FG_ACT_CHALLENGE, FG_ACT_CHALLENGE},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const fg_policy_t *site =
+            resolve(apr_psprintf(pool,
+                                 "FormGuard On\nFormGuardCaptcha recaptcha-v2\n"
+                                 "FormGuardCaptchaSecret server\n"
+                                 "FormGuardCaptchaOnError timeout=%s bad-secret=%s",
+                                 cases[i].server, cases[i].server),
+                    cases[i].site == NULL
+                        ? keys
+                        : apr_psprintf(pool, "%sFormGuardCaptchaOnError timeout=%s bad-secret=%s",
+                                       keys, cases[i].site, cases[i].site))
+                .layer[1];
+
+        assert_int_equal(fg_policy_on_error(site, FG_CAUSE_TIMEOUT), cases[i].action);
+        assert_int_equal(fg_policy_on_error(site, FG_CAUSE_BAD_SECRET), cases[i].own_keys);
+        assert_int_equal(fg_policy_on_error(site, FG_CAUSE_BUSY), FG_ACT_REFUSE);
+    }
+}
+
 static void what_answers_the_servers_challenge_is_no_easier(void **state)
 {
     static const char easy[] = "FormGuardCaptcha recaptcha-v3\nFormGuardCaptchaSecret mine\n"
@@ -667,6 +710,7 @@ int main(void)
         cmocka_unit_test(a_site_may_bring_keys_for_the_servers_captcha),
         cmocka_unit_test(without_one_of_its_own_a_site_asks_no_second_captcha),
         cmocka_unit_test(the_servers_secret_is_not_for_another_service),
+        cmocka_unit_test(what_errors_do_is_as_strict_as_the_server_has_it),
         cmocka_unit_test(what_answers_the_servers_challenge_is_no_easier),
         cmocka_unit_test(rules_add_up_where_the_server_is_off),
         cmocka_unit_test(two_that_are_off_guard_nothing),
