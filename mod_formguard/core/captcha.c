@@ -118,6 +118,17 @@ static void judge_reply(const fg_captcha_check_t *check, const fg_http_reply_t *
     }
 }
 
+/* Whether nobody would be served: what one customer's secret or one visitor's token can bring about
+ * must not stop the verifications of all. */
+static int is_outage(const fg_captcha_result_t *result, const fg_http_reply_t *reply)
+{
+    if (result->reason != FG_VERIFIER || result->cause == FG_CAUSE_QUOTA ||
+        result->cause == FG_CAUSE_BAD_SECRET) {
+        return 0;
+    }
+    return reply->result != FG_HTTP_OK || reply->status / 100 == 5;
+}
+
 void fg_captcha_verify(fg_http_client_t *client, const fg_captcha_check_t *check, const char *token,
                        fg_captcha_result_t *result, apr_pool_t *pool)
 {
@@ -139,6 +150,7 @@ void fg_captcha_verify(fg_http_client_t *client, const fg_captcha_check_t *check
     result->took = reply.took;
     fg_result_cause(result, FG_CAUSE_SERVER_ERROR, NULL); /* what isn't judged is no pass */
     judge_reply(check, &reply, result, pool);
+    result->outage = is_outage(result, &reply);
     if (shows(result->detail, check->secret) || shows(result->detail, token)) {
         result->detail = "the vendor's reply repeats what was sent";
     }

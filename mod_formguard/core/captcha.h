@@ -55,6 +55,8 @@ typedef struct fg_captcha_result {
     double score;             /**< 0 to 1 */
     const char *detail;       /**< for the log: what differed, in words; nothing secret; or NULL */
     apr_interval_time_t took; /**< microseconds the vendor took */
+    int outage;               /**< 1: the vendor itself has failed, whoever asked and for what */
+    apr_interval_time_t retry_after; /**< microseconds until it is asked again; 0: unknown */
 } fg_captcha_result_t;
 
 struct fg_captcha_provider {

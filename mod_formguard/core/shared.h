@@ -2,7 +2,7 @@
 /**
  * @file shared.h
  * @brief What tables in shared memory have in common: how they say what they are, keys and tagged
- *        words. For stats.c and throttle.c only.
+ *        words. For files of core/ that lay out such a table.
  *
  *     key     identity:48 generation:16     whose slot it is; identity 0: nobody's
  *     tagged  generation:16 value:48        counts only while its generation is the key's

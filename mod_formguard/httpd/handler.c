@@ -87,59 +87,6 @@ static void trace(fg_case_t *c, const char *text)
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, fr->r, "FG0001: %s", text);
 }
 
-/* The names a captcha may have been solved on, where none are configured: those of the site. */
-static const apr_array_header_t *site_names(request_rec *r)
-{
-    const server_rec *s = r->server;
-    apr_array_header_t *names = apr_array_make(r->pool, 4, sizeof(const char *));
-
-    APR_ARRAY_PUSH(names, const char *) = s->server_hostname;
-    if (s->names != NULL) {
-        apr_array_cat(names, s->names);
-    }
-    if (s->wild_names != NULL) {
-        apr_array_cat(names, s->wild_names);
-    }
-    return names;
-}
-
-static void ask_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
-                       fg_captcha_result_t *result)
-{
-    fg_request_t *fr = c->baton;
-    const fg_runtime_t *runtime = fg_runtime();
-    fg_captcha_check_t check = {.provider = fg_policy_captcha(policy)};
-    fg_lease_t lease;
-
-    check.secret = policy->captcha_secret;
-    check.endpoint = policy->captcha_endpoint;
-    check.ca_file = policy->captcha_ca_file;
-    check.timeout = fg_policy_captcha_timeout(policy);
-    check.hostnames =
-        policy->captcha_hostnames != NULL ? policy->captcha_hostnames : site_names(fr->r);
-    check.action = policy->captcha_action;
-    check.min_score = fg_policy_captcha_min_score(policy);
-    check.max_age = policy->captcha_max_age;
-    check.remote_ip = policy->captcha_send_ip == FG_MODE_OFF ? NULL : fr->r->useragent_ip;
-    check.now = c->now;
-
-    result->reason = FG_VERIFIER;
-    if (runtime->client == NULL) {
-        result->cause = FG_CAUSE_UNREACHABLE;
-        result->detail = "no-http-client";
-        return;
-    }
-    /* Only so many workers may wait for a vendor: the others serve everybody else. */
-    lease = fg_slots_take(runtime->slots, c->now.steady, check.timeout + apr_time_from_sec(1));
-    if (lease.index < 0) {
-        result->cause = FG_CAUSE_BUSY;
-        return;
-    }
-    fg_captcha_verify(runtime->client, &check, token, result, fr->r->pool);
-    fg_stats_time(runtime->stats, FG_STATS_VERIFICATION, result->took);
-    fg_slots_release(runtime->slots, &lease);
-}
-
 /* --- deciding --------------------------------------------------------------------------------- */
 
 /* A form whose time is over is open by itself; the first post to anything guarded says so. */
@@ -174,7 +121,7 @@ static void say_cut(request_rec *r, const fg_policy_stack_t *stack)
 
     if (stack->site_cut != NULL && fg_say_once_of(fg_facts_site(r))) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                      "FG2301: lines of %s in .htaccess do not hold: more than %d of a kind, or "
+                      "FG2008: lines of %s in .htaccess do not hold: more than %d of a kind, or "
                       "limits with more than %d rates together: dir=%s",
                       stack->site_cut, FG_SITE_RULES_MAX, FG_SITE_RATES_MAX,
                       fg_log_path(dir, r->filename != NULL
@@ -212,10 +159,14 @@ static void say_presets(fg_case_t *c)
 
 static void decide(fg_request_t *fr)
 {
-    static const fg_server_ops_t quiet = {ask_country, ask_capture, ask_dnsbl, ask_verify,
-                                          ask_now,     note,        closed,    NULL};
-    static const fg_server_ops_t telling = {ask_country, ask_capture, ask_dnsbl, ask_verify,
-                                            ask_now,     note,        closed,    trace};
+    static const fg_server_ops_t quiet = {.country = ask_country,
+                                          .capture = ask_capture,
+                                          .dnsbl = ask_dnsbl,
+                                          .verify = fg_ask_verify,
+                                          .now = ask_now,
+                                          .note = note,
+                                          .closed = closed};
+    fg_server_ops_t telling = quiet;
     request_rec *r = fr->r;
     fg_case_t *c = &fr->c;
     char form[FG_LOG_VALUE_MAX + 1];
@@ -223,6 +174,7 @@ static void decide(fg_request_t *fr)
     fg_time_t started;
     int i;
 
+    telling.trace = trace;
     c->counters = fg_runtime()->counters;
     c->closures = fg_runtime()->closures;
     c->baton = fr;

@@ -20,6 +20,7 @@
 #include "core/slots.h"
 #include "core/stats.h"
 #include "core/throttle.h"
+#include "core/verify.h"
 
 extern module AP_MODULE_DECLARE_DATA formguard_module;
 
@@ -63,6 +64,9 @@ typedef struct fg_runtime {
     fg_closures_t *closures;
     fg_stats_t *stats;
     fg_throttle_t *throttle;
+    fg_counters_t *spent; /**< tokens that were used, see core/spent.h */
+    fg_breaker_t *breaker;
+    fg_secrets_t *secrets;
     fg_dnsbl_cache_t *dnsbl_cache;
     fg_dnsbl_t *dnsbl;          /**< of this process; NULL: it could not be made */
     fg_country_db_t *countries; /**< NULL: none configured */
@@ -126,6 +130,12 @@ int fg_handler(request_rec *r);
 
 /** 1 if the request is for the status page, and closed forms may be opened there. */
 int fg_status_opens(request_rec *r);
+
+/* --- verify.c --------------------------------------------------------------------------------- */
+
+/** The decision's question to a captcha service: fg_server_ops_t's `verify`. */
+void fg_ask_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
+                   fg_captcha_result_t *result);
 
 /* --- facts.c ---------------------------------------------------------------------------------- */
 

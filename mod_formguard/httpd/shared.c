@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory that outlives restarts: counters, closed forms, statistics, log buckets, answers of
- * blocklists, one behind the other in one segment. */
+ * blocklists, used captcha tokens, states of captcha services, one behind the other in one
+ * segment. */
 #include "apr_general.h"
 #include "apr_shm.h"
 #include "apr_strings.h"
@@ -9,10 +10,15 @@
 
 APLOG_USE_MODULE(formguard);
 
-#define RETAINED_KEY "mod_formguard memory 3"
+#define RETAINED_KEY "mod_formguard memory 4"
 
 /* Answers of blocklists that are kept. */
 #define DNSBL_ENTRIES 16384
+
+/* Tokens of captchas that were used. One is kept for its life, two to six minutes: at a quarter of
+ * its size, where hardly a live key has to give way, the table takes 45 verifications a second,
+ * which is more than the slots let through to a service that needs a tenth of one each. */
+#define SPENT_ENTRIES 65536
 
 /* Kept by the parent over restarts. Holds nothing of this shared object, which may be unloaded. */
 typedef struct retained {
@@ -20,7 +26,17 @@ typedef struct retained {
     apr_uint32_t entries;
 } retained_t;
 
-typedef enum section { CLOSURES, STATS, THROTTLE, DNSBL, COUNTERS, SECTIONS } section_t;
+typedef enum section {
+    CLOSURES,
+    STATS,
+    THROTTLE,
+    DNSBL,
+    BREAKER,
+    SECRETS,
+    SPENT,
+    COUNTERS,
+    SECTIONS
+} section_t;
 
 typedef struct layout {
     apr_size_t offset[SECTIONS];
@@ -36,6 +52,9 @@ static void lay_out(layout_t *layout, apr_uint32_t entries)
     layout->size[STATS] = fg_stats_size();
     layout->size[THROTTLE] = fg_throttle_size();
     layout->size[DNSBL] = fg_dnsbl_cache_size(DNSBL_ENTRIES);
+    layout->size[BREAKER] = fg_breaker_size();
+    layout->size[SECRETS] = fg_secrets_size();
+    layout->size[SPENT] = fg_counters_size(SPENT_ENTRIES);
     layout->size[COUNTERS] = fg_counters_size(entries);
     layout->total = 0;
     for (i = 0; i < SECTIONS; i++) {
@@ -65,6 +84,16 @@ static apr_status_t format(char *base, const layout_t *layout, apr_uint32_t entr
                                    secret);
     }
     if (rv == APR_SUCCESS) {
+        rv = fg_breaker_format(base + layout->offset[BREAKER], layout->size[BREAKER], secret);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_secrets_format(base + layout->offset[SECRETS], layout->size[SECRETS], secret);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_counters_format(base + layout->offset[SPENT], layout->size[SPENT], SPENT_ENTRIES,
+                                secret);
+    }
+    if (rv == APR_SUCCESS) {
         rv = fg_counters_format(base + layout->offset[COUNTERS], layout->size[COUNTERS], entries,
                                 secret);
     }
@@ -92,6 +121,15 @@ static apr_status_t attach(const retained_t *kept, const layout_t *layout, fg_ru
     if (rv == APR_SUCCESS) {
         rv = fg_dnsbl_cache_attach(&runtime->dnsbl_cache, base + layout->offset[DNSBL],
                                    layout->size[DNSBL], pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fg_counters_attach(&runtime->spent, base + layout->offset[SPENT], layout->size[SPENT],
+                                pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        runtime->breaker = fg_breaker_attach(base + layout->offset[BREAKER], layout->size[BREAKER]);
+        runtime->secrets = fg_secrets_attach(base + layout->offset[SECRETS], layout->size[SECRETS]);
+        rv = runtime->breaker != NULL && runtime->secrets != NULL ? APR_SUCCESS : APR_EINVAL;
     }
     if (rv == APR_SUCCESS) {
         rv = fg_counters_attach(&runtime->counters, base + layout->offset[COUNTERS],

@@ -56,7 +56,9 @@ sub asked
     };
 }
 
-sub post { my ($token, %more) = @_; return { form => { %VISITOR, defined $token ? ($FIELD => $token) : () }, %more } }
+sub fresh { return FormGuard::Vendor::fresh(@_) }
+
+sub post { my ($token, %more) = @_; return { form => { %VISITOR, defined $token ? ($FIELD => fresh($token)) : () }, %more } }
 
 # A token that lets the post pass: the mails are there, and PHP knows the score. Twice, as each token is asked about.
 sub good
@@ -68,7 +70,7 @@ sub good
         htaccess => $htaccess,
         requests => [
             post($token, status => 200, mails => 2, test => asked(1), %o),
-            post($token, status => 200, path => 'echo.php', mails => 0, %o, test => sub {
+            post($token =~ s/xx\z/xy/r, status => 200, path => 'echo.php', mails => 0, %o, test => sub {
                 my ($r) = @_;
                 asked(1)->(@_);
                 is_deeply $r->json->{formguard}, { FORMGUARD_VERDICT => 'accepted', defined $score ? (FORMGUARD_SCORE => $score) : () },
@@ -143,8 +145,12 @@ my @TOKENS = (
         name => 'a token works once',
         htaccess => $V2,
         requests => [
-            post('once-1', status => 200, mails => 2, test => asked(1)),
-            post('once-1', status => 403, mails => 0, test => asked(1), log => [qr/ \Q$EXPIRED\E rule="recaptcha-v2" code=timeout-or-duplicate /]),
+            { form => { %VISITOR, $FIELD => 'once-1' }, status => 200, mails => 2, test => asked(1) },
+            { form => { %VISITOR, $FIELD => 'once-1' }, status => 403, mails => 0, test => asked(0),
+                log => [qr/ \Q$EXPIRED\E rule="recaptcha-v2" used before /] },
+            # What another server has spent is told by the service.
+            { form => { %VISITOR, $FIELD => 'once-1~1' }, status => 403, mails => 0, test => asked(1),
+                log => [qr/ \Q$EXPIRED\E rule="recaptcha-v2" code=timeout-or-duplicate /] },
         ],
         log => [$OK],
     },
@@ -162,9 +168,9 @@ my @WAYS = (
         name => 'multipart: the token behind a file of 200 kB',
         htaccess => $V2,
         requests => [
-            { multipart => [%VISITOR, attachment => { filename => 'a.bin', type => 'image/png', content => "\r\n--x" x 40_000 }, $FIELD => 'ok'],
+            { multipart => [%VISITOR, attachment => { filename => 'a.bin', type => 'image/png', content => "\r\n--x" x 40_000 }, $FIELD => fresh('ok')],
                 status => 200, mails => 2, test => asked(1) },
-            { multipart => [%VISITOR, attachment => { filename => 'a.bin', type => 'image/png', content => "\r\n--x" x 40_000 }, $FIELD => 'dup'],
+            { multipart => [%VISITOR, attachment => { filename => 'a.bin', type => 'image/png', content => "\r\n--x" x 40_000 }, $FIELD => fresh('dup')],
                 status => 403, mails => 0, test => asked(1), log => [qr/ FG1403: /] },
             { multipart => [%VISITOR, attachment => { filename => 'a.bin', type => 'image/png', content => "\r\n--x" x 40_000 }],
                 status => 403, mails => 0, test => asked(0), log => [qr/ FG1400: /] },
@@ -181,12 +187,12 @@ my @WAYS = (
         name => 'JSON',
         htaccess => $V2,
         requests => [
-            { json => { %VISITOR, $FIELD => 'ok' }, path => 'echo.php', status => 200, test => asked(1) },
-            { json => { %VISITOR, $FIELD => 'dup' }, path => 'echo.php', status => 403, test => asked(1), log => [qr/ FG1403: /] },
-            { json => { %VISITOR, $FIELD => ['ok'] }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
-            { body_bytes => qq({"$FIELD":"dup","$FIELD":"ok"}), type => 'application/json', path => 'echo.php', status => 200, test => asked(1, sub { is $_[0]{token}, 'ok' }),
+            { json => { %VISITOR, $FIELD => fresh('ok') }, path => 'echo.php', status => 200, test => asked(1) },
+            { json => { %VISITOR, $FIELD => fresh('dup') }, path => 'echo.php', status => 403, test => asked(1), log => [qr/ FG1403: /] },
+            { json => { %VISITOR, $FIELD => [fresh('ok')] }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
+            { body_bytes => qq({"$FIELD":"@{[fresh('dup')]}","$FIELD":"@{[fresh('ok')]}"}), type => 'application/json', path => 'echo.php', status => 200, test => asked(1, sub { is $_[0]{token}, 'ok' }),
                 log => [$OK] },
-            { json => { %VISITOR, inner => { $FIELD => 'ok' } }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
+            { json => { %VISITOR, inner => { $FIELD => fresh('ok') } }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
         ],
         log => [$OK],
     },
@@ -194,8 +200,8 @@ my @WAYS = (
         name => 'JSON: a field inside an object',
         htaccess => on('recaptcha-v2', 'FormGuardCaptchaField form.captcha'),
         requests => [
-            { json => { form => { %VISITOR, captcha => 'ok' } }, path => 'echo.php', status => 200, test => asked(1) },
-            { json => { %VISITOR, captcha => 'ok' }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
+            { json => { form => { %VISITOR, captcha => fresh('ok') } }, path => 'echo.php', status => 200, test => asked(1) },
+            { json => { %VISITOR, captcha => fresh('ok') }, path => 'echo.php', status => 403, test => asked(0), log => [qr/ FG1400: /] },
         ],
         log => [$OK],
     },
@@ -203,12 +209,12 @@ my @WAYS = (
         name => 'given twice the last one counts, as in PHP',
         htaccess => $V2,
         requests => [
-            { form => "$FIELD=dup&a=1&$FIELD=ok", path => 'echo.php', status => 200, test => sub {
+            { form => "$FIELD=@{[fresh('dup')]}&a=1&$FIELD=@{[fresh('ok')]}", path => 'echo.php', status => 200, test => sub {
                 my ($r) = @_;
                 asked(1, sub { is $_[0]{token}, 'ok', 'which token' })->(@_);
-                is $r->json->{post}{$FIELD}, 'ok', 'PHP takes the same';
+                like $r->json->{post}{$FIELD}, qr/^ok~/, 'PHP takes the same';
             } },
-            { form => "$FIELD=ok&a=1&$FIELD=dup", path => 'echo.php', status => 403, test => asked(1, sub { is $_[0]{token}, 'dup' }), log => [qr/ FG1403: /] },
+            { form => "$FIELD=@{[fresh('ok')]}&a=1&$FIELD=@{[fresh('dup')]}", path => 'echo.php', status => 403, test => asked(1, sub { is $_[0]{token}, 'dup' }), log => [qr/ FG1403: /] },
         ],
         log => [$OK],
     },
@@ -236,8 +242,8 @@ my @WAYS = (
             name => "FormGuardCaptchaField $field",
             htaccess => on('recaptcha-v2', "FormGuardCaptchaField $field"),
             requests => [
-                (map { { form => { %VISITOR, $_ => 'ok' }, status => 200, mails => 2, test => asked(1) } } @posted),
-                { form => { %VISITOR, $FIELD => 'ok' }, status => 403, mails => 0, test => asked(0), log => [qr/ FG1400: /] },
+                (map { { form => { %VISITOR, $_ => fresh('ok') }, status => 200, mails => 2, test => asked(1) } } @posted),
+                { form => { %VISITOR, $FIELD => fresh('ok') }, status => 403, mails => 0, test => asked(0), log => [qr/ FG1400: /] },
             ],
             log => [$OK => scalar @posted],
         };
@@ -347,13 +353,15 @@ my @PLACES = (
         name => 'a secret the vendor does not know',
         htaccess => "FormGuard On\nFormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret wrong-secret-0123456789\n",
         requests => [post('ok', status => 503, mails => 0, unlike => qr/wrong-secret/, test => asked(1))],
-        log => [qr/ \[formguard:error\] .* FG1500: refused 503: .* rule="recaptcha-v2" cause=bad-secret code=invalid-input-secret /],
+        log => [qr/ \[formguard:notice\] .* FG1500: refused 503: .* rule="recaptcha-v2" cause=bad-secret code=invalid-input-secret /,
+            qr/ \[formguard:error\] .* FG2302: captcha service recaptcha-v2 refuses the secret of site=shop\.example form=\S+: no token can be verified: code=invalid-input-secret$/],
     },
     {
         name => 'no secret at all',
         htaccess => "FormGuard On\nFormGuardCaptcha recaptcha-v2\n",
         requests => [post('ok', status => 503, mails => 0, test => asked(0))],
-        log => [qr/ \[formguard:error\] .* FG1500: refused 503: .* cause=bad-secret no secret is set /],
+        log => [qr/ \[formguard:notice\] .* FG1500: refused 503: .* cause=bad-secret no secret is set /,
+            qr/ \[formguard:error\] .* FG2302: captcha service recaptcha-v2 refuses the secret of site=shop\.example form=\S+: no token can be verified: no secret is set$/],
     },
     (map {
         my ($line, $why) = @$_;
@@ -396,19 +404,20 @@ subtest 'keys of each site' => sub {
         ['b.example', '/own', 503, 0, 1]) {
         my ($host, $folder, $status, $first, $second) = @$_;
         my @before = ($vendor->count, $other->count);
-        my $r = $httpd->client->post("$folder/contact.php", form => { %VISITOR, $FIELD => 'ok' }, headers => [Host => $host]);
+        my $r = $httpd->client->post("$folder/contact.php", form => { %VISITOR, $FIELD => fresh('ok') }, headers => [Host => $host]);
         is $r->status, $status, "$host$folder";
         is_deeply [$vendor->count - $before[0], $other->count - $before[1]], [$first, $second], 'asked whom';
     }
     # A .key file is read at start: a later change counts after a restart only.
     write_secret("$keys/a.key", 'changed-secret-012345', 0600);
-    is $httpd->client->post('/contact.php', form => { %VISITOR, $FIELD => 'ok' }, headers => [Host => 'shop.example'])->status, 200, 'the file has changed';
-    $httpd->log_ok('error_log', $OK => 4, qr/ FG1500: .* cause=bad-secret .* site=[bc]\.example$/ => 2);
+    is $httpd->client->post('/contact.php', form => { %VISITOR, $FIELD => fresh('ok') }, headers => [Host => 'shop.example'])->status, 200, 'the file has changed';
+    $httpd->log_ok('error_log', $OK => 4, qr/ FG1500: .* cause=bad-secret .* site=[bc]\.example$/ => 2,
+        map { qr/ FG2302: .* refuses the secret of site=\Q$_\E: / } 'c.example form=/contact.php', 'b.example form=/own/contact.php');
     if (!$ENV{FORMGUARD_WRAP}) {
         $httpd->restart('graceful');
-        is $httpd->client->post('/contact.php', form => { %VISITOR, $FIELD => 'ok' }, headers => [Host => 'shop.example'])->status, 503,
+        is $httpd->client->post('/contact.php', form => { %VISITOR, $FIELD => fresh('ok') }, headers => [Host => 'shop.example'])->status, 503,
             'and was read again';
-        $httpd->log_ok('error_log', qr/ FG1500: .* cause=bad-secret /);
+        $httpd->log_ok('error_log', qr/ FG1500: .* cause=bad-secret /, qr/ FG2302: .* refuses the secret of site=shop\.example form=\S+: /);
     }
     $httpd->done;
 };
@@ -468,7 +477,7 @@ subtest 'FormGuardCaptchaSecretFile' => sub {
         . 'FormGuardCaptchaEndpoint ' . $vendor->url . "\nFormGuardCaptchaCAFile " . $vendor->ca . "\n");
     $httpd->write_file('form.cgi', \'echo.cgi');
     $httpd->start;
-    is $httpd->client->post('/form.cgi', form => { $FIELD => 'ok' })->status, 200, 'the secret of a file with white space behind it';
+    is $httpd->client->post('/form.cgi', form => { $FIELD => fresh('ok') })->status, 200, 'the secret of a file with white space behind it';
     $httpd->log_ok('error_log', $OK);
     $httpd->done;
 };
@@ -490,7 +499,7 @@ subtest 'neither token nor secret shows anywhere' => sub {
     for my $folder ('', '/inline', '/wrong', '/v3') {
         for my $kind ('ok', 'once', 'score-0.9', 'code', 'echo', 'dup', 'invalid', 'garbage', 'status-500', 'ok-host') {
             my $token = "$kind-" . join '', map { chr(65 + ($_ * 7 + ++$n) % 26) } 1 .. 40;
-            $token = $kind if $kind =~ /^(?:echo|dup|invalid|garbage)$/;
+            $token = fresh($kind) if $kind =~ /^(?:echo|dup|invalid|garbage)$/;
             $tokens{$token} = 1 if length $token > 20;
             my $r = $httpd->client->post("$folder/env.php", form => { $FIELD => $token });
             unlike $r->head . $r->body, qr/\Q$SECRET\E|wrong-secret/, "$folder $kind: no secret in the answer";

@@ -113,7 +113,7 @@ my $MISSING = qr/ FG1400: refused 403: captcha token missing: rule="recaptcha-v2
 my $mark = 0;
 
 sub asked { my ($n) = @_; return sub { is $vendor->count - $mark, $n, "the vendor was asked $n times"; $mark = $vendor->count } }
-sub token { my ($token, $more) = @_; return (form => "g-recaptcha-response=$token" . ($more // '')) }
+sub token { my ($token, $more) = @_; return (form => 'g-recaptcha-response=' . FormGuard::Vendor::fresh($token) . ($more // '')) }
 
 my @CHALLENGES = (
     {

@@ -23,7 +23,7 @@ my $SHORT = 1;    # seconds the vendor gets where it shall be too slow
 my $LONG = 20;    # and where it is not: nobody waits that long
 my $SLACK = FormGuard::Process::patience(4);
 
-sub form { my ($token) = @_; return { name => 'Hanako', email => 'hanako@example.jp', message => 'Hello', $FIELD => $token } }
+sub form { my ($token) = @_; return { name => 'Hanako', email => 'hanako@example.jp', message => 'Hello', $FIELD => FormGuard::Vendor::fresh($token) } }
 
 # The vendor: a site for each port it listens on.
 my %ENDPOINT = (
@@ -50,7 +50,8 @@ sub base
 my $CONFIG = base() . "FormGuardCaptchaSlots 40\n" . join('', map { site("$_.test", $LONG, $ENDPOINT{$_}) } sort keys %ENDPOINT)
     . site('system-ca.test', $LONG, $vendor->url, "FormGuardCaptchaCAFile \@DIR\@/other.crt")
     . site('wrong-secret.test', $LONG, $vendor->url, 'FormGuardCaptchaSecret not-the-secret-0123456')
-    . site('short.test', $SHORT, $vendor->url)
+    # Each with a URL of its own, and so with a breaker: one that fails leaves the others alone.
+    . join('', map { site("short-$_.test", $SHORT, $vendor->url . "?$_") } 0 .. 4)
     . site('short-silent.test', $SHORT, $vendor->url('silent'));
 
 # [what, cause, detail in the log, token, site]
@@ -97,8 +98,8 @@ my @FAULTS = (
 );
 
 my @SLOW = (
-    ['a first byte too late', 'slow-first-byte-5', 'short'], ['headers byte by byte', 'drip-headers', 'short'],
-    ['a body byte by byte', 'drip', 'short'], ['no answer at all', 'never', 'short'], ['no TLS handshake', 'ok', 'short-silent'],
+    ['a first byte too late', 'slow-first-byte-5', 'short-1'], ['headers byte by byte', 'drip-headers', 'short-2'],
+    ['a body byte by byte', 'drip', 'short-3'], ['no answer at all', 'never', 'short-4'], ['no TLS handshake', 'ok', 'short-silent'],
 );
 
 # For each cause a folder that allows it, and one that allows all the others.
@@ -139,6 +140,7 @@ sub one_fault
 {
     my ($httpd, $form, $what, $cause, $detail, $token, $site) = @_;
     my ($folder) = split /\|/, $cause;
+    works($httpd, $form) if !$site;    # ends a row of failures
     my $mails = $mail->count;
     my $r = post($httpd, '', $form, $token, $site);
     is_503($r, $what);
@@ -150,14 +152,23 @@ sub one_fault
         is $r->status, 200, "$what: $folder=allow";
         is $mail->count - $mails, 2, "$what: delivers the mail" if $form eq 'contact.php';
     }
-    my $level = $folder eq 'bad-secret' ? 'error' : 'notice';
     my @lines = $httpd->log_lines;
-    is scalar(grep { /FG1500/ && !/\[formguard:$level\]/ } @lines), 0, "$what: the level is $level";
+    is scalar(grep { /FG1500/ && !/\[formguard:notice\]/ } @lines), 0, "$what: a post of many is no error";
+    my @secret = $folder eq 'bad-secret' ? (qr/ \[formguard:error\] .* FG2302: captcha service recaptcha-v2 refuses the secret of site=\S+ form=\S+: .*: $detail$/)
+        : $folder eq 'quota' ? (qr/ \[formguard:warn\] .* FG2304: captcha service recaptcha-v2 says the secret of site=\S+ form=\S+ was used too often: $detail$/) : ();
     if ($cause =~ /\|/) {
         $httpd->log_ok("$what: error_log", qr/FG1500: .* cause=(?:$cause) $detail country=/ => 2, $OK => [0, 1]);
         return;
     }
-    $httpd->log_ok("$what: error_log", refused_line($cause, $detail) => 2, allowed_line($cause, $detail) => 1, $OK => 1);
+    $httpd->log_ok("$what: error_log", refused_line($cause, $detail) => 2, allowed_line($cause, $detail) => 1, $OK => 1, @secret);
+    works($httpd, $form, qr/ \[formguard:notice\] .* FG2303: captcha service recaptcha-v2 takes the secret of site=good\.test form=\S+ again$/) if @secret && !$site;
+}
+
+sub works
+{
+    my ($httpd, $form, @lines) = @_;
+    is post($httpd, '', $form, 'ok')->status, 200, 'the vendor works';
+    $httpd->log_ok('error_log', $OK, @lines);
 }
 
 # Together, as each takes its time.
@@ -186,7 +197,7 @@ sub slow_faults
 sub good_ones
 {
     my ($httpd, $form) = @_;
-    for (['ok'], ['http10'], ['slow-first-byte-0.3', 'short']) {
+    for (['ok'], ['http10'], ['slow-first-byte-0.3', 'short-0']) {
         my ($token, $site) = @$_;
         is post($httpd, '', $form, $token, $site)->status, 200, "$token is fine";
     }
@@ -258,9 +269,9 @@ sub send_posts
     my ($httpd, $n, $token) = @_;
     my $c = $httpd->client;
     my @open = map { $c->connect } 1 .. $n;
-    my $bytes = $c->bytes('POST', '/run.cgi', form => form($token));
+    my @bytes = map { $c->bytes('POST', '/run.cgi', form => form($token)) } @open;
     my $start = time;
-    $_->send($bytes) for @open;
+    $open[$_]->send($bytes[$_]) for 0 .. $#open;
     return { start => $start, open => { map { fileno($_->socket) => $_ } @open }, select => IO::Select->new(map { $_->socket } @open) };
 }
 
@@ -319,10 +330,10 @@ for my $mpm (qw(prefork worker event)) {
         $httpd->log_ok('error_log', $BUSY => 1, $OK => 2);
 
         # Slots taken by those who pass and by those who are refused come back alike.
-        for my $token (qw(ok dup invalid status-500 reset garbage big ok)) {
+        for my $token (qw(ok dup invalid status-500 ok reset ok garbage ok big ok)) {
             send_posts_one($httpd, $token, $token eq 'ok' ? 200 : $token =~ /dup|invalid/ ? 403 : 503) for 1 .. 3;
         }
-        $httpd->log_ok('error_log', $OK => 6, qr/ FG1403: / => 3, qr/ FG1402: / => 3, refused_line('server-error|unreachable', qr/\S.*/) => 12);
+        $httpd->log_ok('error_log', $OK => 15, qr/ FG1403: / => 3, qr/ FG1402: / => 3, refused_line('server-error|unreachable', qr/\S.*/) => 12);
         $httpd->done;
     };
 }

@@ -17,7 +17,8 @@ FormGuard::Vendor - a captcha vendor of our own, which answers what the token as
     my @asked = $vendor->since($mark);                # {token, remoteip, secret_ok, connection, ...}
 
 A request is noted before it is answered, so the count is final when the form has answered.
-What the tokens mean is told in F<t/lib/vendor-stand-in>.
+What the tokens mean is told in F<t/lib/vendor-stand-in>. One is good once: C<FormGuard::Vendor::fresh('ok')> is
+another one of the same meaning each time.
 
 =cut
 
@@ -57,6 +58,14 @@ sub _slurp
     open my $fh, '<', $file or return '';
     local $/;
     return scalar <$fh>;
+}
+
+my $number = 0;
+sub fresh
+{
+    my ($token) = @_;
+    # What is no token at all stays as it is.
+    return $token =~ /\A[!-~]{1,1000}\z/ ? sprintf('%s~%d%06d', $token, $$, ++$number) : $token;
 }
 
 sub ca       { return $_[0]{ca} }
