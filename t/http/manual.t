@@ -264,8 +264,8 @@ my %DOES = (
     FormGuardCaptchaOnError => [
         [
             ['an error', { n => 2, token => 'status-500' }, '200x2', qr/ FG1500: logged only 503: .* cause=server-error / => 2],
-            ['a wrong secret', { token => 'invalid-secret' }, '503x1', qr/ \[formguard:error\] .* FG1500: refused 503: .* cause=bad-secret /],
-            ['a wrong token', { token => 'qwerty' }, '403x1', $refused->('FG1402', 403)],
+            ['a wrong secret', { token => 'invalid-secret' }, '503x1', qr/ FG1500: refused 503: .* cause=bad-secret /, qr/ \[formguard:error\] .* FG2302: /],
+            ['a wrong token', { token => 'qwerty' }, '403x1', $refused->('FG1402', 403), qr/ FG2303: /],
             ['the limit', { n => 2, token => 'status-500' }, '200x1 429x1', qr/ FG1500: logged only /, $limit->('ip 5/1h')],
         ],
     ],
@@ -451,6 +451,7 @@ sub send_all
     my %o = (n => 1, method => 'POST', path => '/contact.php', from => $ex->{from}, %$what);
     my $host = $ex->{id} . (delete $o{twin} ? 'b' : '') . '.test';
     my $token = delete $o{token};
+    $token = FormGuard::Vendor::fresh($token) if defined $token;
     my ($n, $method, $path, $each) = delete @o{qw(n method path each)};
     delete @o{qw(before after seconds asked remoteip)};
     $o{form} ||= { %FORM, defined $token ? ($TOKEN => $token) : () } if $method ne 'GET';
