@@ -311,9 +311,13 @@ my %DOES = (
     ],
 );
 
-# What the manual says loudly of what no example shows: name => .htaccess, steps, more files.
+# What the manual says loudly of what no example shows: name => .htaccess, steps, more files, the server config's lines.
 sub limits { my ($n) = @_; return join '', map { 'FormGuardLimit ip ' . (100 + $_) . "/1h\n" } 1 .. $n }
 my @TRAPS = (
+    [
+        'FormGuard On in .htaccess where the server config watches', "FormGuard On\nFormGuardLimit ip 3/1h\n",
+        [['what it says is enforced', { n => 4 }, '200x3 429x1', $limit->('ip 1/1h', 'would refuse') => 2, $limit->('ip 3/1h')]], {}, "FormGuard DetectionOnly\nFormGuardLimit ip 1/1h\n",
+    ],
     [
         'over=pass: too many fields pass without a captcha',
         "FormGuard On\nFormGuardBodyLimit 64K over=pass\nFormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret $SECRET\n",
@@ -410,9 +414,9 @@ for my $ex (@examples) {
     else { $vhosts .= vhost($ex->{id} . $_, service_for($ex) . $ex->{placed}, $ex->{htaccess}) for '', $ex->{twin} ? 'b' : () }
 }
 my $trap_number = 0;
-my @traps = map { +{ id => 'trap' . ++$trap_number, from => "203.0.113.$trap_number", name => $_->[0], steps => $_->[2], htaccess => $_->[1], files => $_->[3] || {} } } @TRAPS;
+my @traps = map { +{ id => 'trap' . ++$trap_number, from => "203.0.113.$trap_number", name => $_->[0], steps => $_->[2], htaccess => $_->[1], files => $_->[3] || {}, server => $_->[4] // '' } } @TRAPS;
 for my $trap (@traps) {
-    $vhosts .= vhost($trap->{id}, service_for($trap), $trap->{htaccess});
+    $vhosts .= vhost($trap->{id}, service_for($trap) . $trap->{server}, $trap->{htaccess});
     $files{"$trap->{id}/$_"} = $trap->{files}{$_} for keys %{ $trap->{files} };
 }
 # Time for a busy machine; the examples about time have times of their own.
