@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long the real widget in Chromium takes for challenges of both schemes, at a known number of attempts.
-// Called by run: solve.mjs PACKAGES WIDGET. One line a challenge: scheme, cost, attempts, milliseconds.
+// Called by run: solve.mjs PACKAGES WIDGET NAME. One line a challenge: name, cost, attempts, milliseconds. NAME stock: all
+// schemes; ours: v1 alone, for which our solver stands behind the widget.
 import fs from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const [packages, widget] = process.argv.slice(2);
+const [packages, widget, name] = process.argv.slice(2);
 const require = createRequire(path.resolve(packages, 'x'));
 const { chromium } = require('playwright-core');
 const v1 = require('altcha-lib/v1');
@@ -19,8 +20,9 @@ const secret = '0123456789abcdef0123456789abcdef';
 const expires = () => new Date(Date.now() + 600e3);
 
 // Each is to be solved at attempt `at` exactly: v1's challenge of maxnumber N is solved after N/2 in the median.
-const table = [12500, 25000, 50000, 125000].map((at) => ({ scheme: 'v1', cost: 1, at }));
-for (const [algorithm, cost, at] of [
+const numbers = name === 'ours' ? [50000, 125000, 500000] : [12500, 25000, 50000, 125000];
+const table = numbers.map((at) => ({ scheme: 'v1', cost: 1, at }));
+for (const [algorithm, cost, at] of name === 'ours' ? [] : [
     ['SHA-256', 100, 500], ['SHA-256', 1000, 50],
     ['PBKDF2/SHA-256', 100, 12500], ['PBKDF2/SHA-256', 1000, 2500], ['PBKDF2/SHA-256', 5000, 500],
 ]) {
@@ -82,7 +84,7 @@ for (let round = 0; round < rounds; round++) {
 }
 for (const { scheme, cost, at, ms } of table) {
     ms.sort((a, b) => a - b);
-    console.log([scheme, cost, at, ms[rounds >> 1].toFixed(1)].join('\t'));
+    console.log([name === 'ours' ? `${scheme}-ours` : scheme, cost, at, ms[rounds >> 1].toFixed(1)].join('\t'));
 }
 console.log(`workers\t${await tab.evaluate(() => navigator.hardwareConcurrency)}`);
 await browser.close();
