@@ -36,6 +36,10 @@ static apr_size_t limit_value(const fg_case_t *c, const fg_limit_t *limit,
     const char *text = NULL;
     apr_size_t len;
 
+    if (fg_limit_needs_country(limit) &&
+        (!c->country_known || !fg_limit_covers_country(limit, &c->country))) {
+        return 0;
+    }
     *value = buffer;
     switch (limit->key) {
     case FG_KEY_IP:
@@ -43,9 +47,6 @@ static apr_size_t limit_value(const fg_case_t *c, const fg_limit_t *limit,
     case FG_KEY_NET:
         return fg_address_net_key(&c->client, buffer);
     case FG_KEY_COUNTRY:
-        if (!c->country_known || !fg_limit_covers_country(limit, &c->country)) {
-            return 0;
-        }
         text = *c->country.code == '\0' ? "unknown" : c->country.code;
         break;
     case FG_KEY_FORM:
@@ -64,6 +65,16 @@ static apr_size_t limit_value(const fg_case_t *c, const fg_limit_t *limit,
     }
     *value = text;
     return text != NULL ? strlen(text) : 0;
+}
+
+/* Whose counters these are: the limit's, or its own for each form or site. */
+static apr_uint64_t counted_in(const fg_case_t *c, const fg_limit_t *limit)
+{
+    const char *place = limit->in == FG_IN_FORM ? c->form : c->site;
+
+    return limit->in == FG_IN_ANY
+               ? limit->id
+               : fg_counters_key(c->counters, limit->id, 0, place, strlen(place));
 }
 
 void fg_decide_refund_from(fg_case_t *c, int first)
@@ -105,6 +116,7 @@ static fg_step_t charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_li
     unsigned char buffer[FIELD_KEY_MAX];
     const void *value;
     apr_size_t len = limit_value(c, limit, submission, &value, buffer);
+    apr_uint64_t rule;
     int first = c->charges->nelts;
     int i;
 
@@ -112,10 +124,11 @@ static fg_step_t charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_li
         trace(c, "limit %s: does not count this post", limit->text);
         return GO_ON;
     }
+    rule = counted_in(c, limit);
     for (i = 0; i < limit->rates->nelts; i++) {
         const fg_rate_t *rate = &APR_ARRAY_IDX(limit->rates, i, fg_rate_t);
         charged_t *charged = apr_array_push(c->charges);
-        fg_counter_key_t key = fg_counters_key(c->counters, limit->id, (unsigned int)i, value, len);
+        fg_counter_key_t key = fg_counters_key(c->counters, rule, (unsigned int)i, value, len);
         fg_count_t count = fg_counters_consume(c->counters, key, rate, limit->weight, c->now.steady,
                                                &charged->charge);
 

@@ -357,14 +357,22 @@ int fg_limit_covers_country(const fg_limit_t *limit, const fg_country_t *country
     int i;
 
     if (limit->countries == NULL) {
-        return *country->code != '\0';
+        return limit->key != FG_KEY_COUNTRY || *country->code != '\0';
+    }
+    if (limit->not_from && *country->code == '\0') {
+        return 0;
     }
     for (i = 0; i < limit->countries->nelts; i++) {
         if (closeness(APR_ARRAY_IDX(limit->countries, i, const char *), country) > 0) {
-            return 1;
+            return !limit->not_from;
         }
     }
-    return 0;
+    return limit->not_from;
+}
+
+int fg_limit_needs_country(const fg_limit_t *limit)
+{
+    return limit->key == FG_KEY_COUNTRY || limit->countries != NULL;
 }
 
 int fg_policy_needs_country(const fg_policy_t *policy)
@@ -375,7 +383,7 @@ int fg_policy_needs_country(const fg_policy_t *policy)
         return 1;
     }
     for (i = 0; policy->limits != NULL && i < policy->limits->nelts; i++) {
-        if (APR_ARRAY_IDX(policy->limits, i, fg_limit_t).key == FG_KEY_COUNTRY) {
+        if (fg_limit_needs_country(&APR_ARRAY_IDX(policy->limits, i, fg_limit_t))) {
             return 1;
         }
     }

@@ -40,12 +40,21 @@ typedef enum fg_limit_key {
     FG_KEY_FIELD
 } fg_limit_key_t;
 
+/** Where a client's posts are counted together: what follows the `+` of a key. */
+typedef enum fg_limit_in {
+    FG_IN_ANY,  /**< wherever the line holds */
+    FG_IN_FORM, /**< each form by itself: `ip+form` */
+    FG_IN_SITE  /**< each site by itself */
+} fg_limit_in_t;
+
 /** When a limit counts: before anything costly, or only what was about to be accepted. */
 typedef enum fg_count_when { FG_COUNT_ATTEMPTS, FG_COUNT_ACCEPTED } fg_count_when_t;
 
 typedef struct fg_limit {
     fg_limit_key_t key;
-    const apr_array_header_t *countries; /**< const char *, for `country=LIST`; else NULL */
+    fg_limit_in_t in;                    /**< FG_IN_ANY for the keys that name no client */
+    const apr_array_header_t *countries; /**< const char *: counts posts from these only; or NULL */
+    int not_from;                        /**< 1: counts posts from any country but those */
     const char *field;                   /**< for `field:NAME`; else NULL */
     const apr_array_header_t *rates;     /**< fg_rate_t, one at least */
     apr_uint32_t weight;                 /**< how much one post counts, 1 or more */
@@ -354,7 +363,11 @@ apr_interval_time_t fg_policy_dnsbl_timeout(const fg_policy_t *policy);
 /** 1 if some rule of the policy can't be judged without a country database. */
 int fg_policy_needs_country(const fg_policy_t *policy);
 
-/** 1 if the limit counts clients of that country. */
+/** 1 if the limit counts nobody without a country database. */
+int fg_limit_needs_country(const fg_limit_t *limit);
+
+/** 1 if the limit counts clients of that country. A list of countries left out leaves out unknown,
+ * too, as `*` does. */
 int fg_limit_covers_country(const fg_limit_t *limit, const fg_country_t *country);
 
 #endif

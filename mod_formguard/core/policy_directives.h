@@ -19,7 +19,7 @@
       "NAME [NAME...]", "every post")                                                             \
     X("FormGuardLimit", DIR, limit, limits,                                                       \
       "KEY RATE [RATE...] [action=refuse|challenge|log|close:TIME] "                              \
-      "[count=attempts|accepted] [weight=N]",                                                     \
+      "[count=attempts|accepted] [from=[!]CC[,CC...]] [weight=N]",                                \
       "ip 10/10m 60/1d without any limit, country rule or captcha")                               \
     X("FormGuardCountry", DIR, country, countries,                                                \
       "CC[,CC...]|EU|unknown|* allow|refuse|challenge|log", "every country is allowed")           \

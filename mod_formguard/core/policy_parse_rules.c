@@ -170,7 +170,36 @@ const char *fg_parse_country(const fg_directive_t *directive, fg_policy_t *polic
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
-static const char *parse_limit_key(fg_limit_t *limit, const char *word, const fg_words_t *words)
+#define NO_KEY                                                                                     \
+    "is no key: ip, net, country, country=CC,CC, each alone or with +form or +site, form, site, "  \
+    "server or field:NAME"
+
+/* What stands behind the `+`, cut off the word. @return NULL if there is none */
+static const char *cut_place(fg_limit_in_t *in, char *word)
+{
+    char *plus = strrchr(word, '+');
+
+    if (plus == NULL || (strcasecmp(plus, "+form") != 0 && strcasecmp(plus, "+site") != 0)) {
+        return NULL;
+    }
+    *in = strcasecmp(plus, "+form") == 0 ? FG_IN_FORM : FG_IN_SITE;
+    *plus = '\0';
+    return plus;
+}
+
+/* `CC,CC` or `!CC,CC` */
+static const char *parse_from(fg_limit_t *limit, const char *list, const fg_words_t *words)
+{
+    apr_array_header_t *codes;
+    const char *error;
+
+    limit->not_from = *list == '!';
+    error = parse_codes(&codes, list + limit->not_from, words);
+    limit->countries = codes;
+    return error;
+}
+
+static const char *parse_limit_key(fg_limit_t *limit, const char *whole, const fg_words_t *words)
 {
     static const struct {
         const char *name;
@@ -182,9 +211,14 @@ static const char *parse_limit_key(fg_limit_t *limit, const char *word, const fg
                 {"form", FG_KEY_FORM, FG_COUNT_ACCEPTED},
                 {"site", FG_KEY_SITE, FG_COUNT_ACCEPTED},
                 {"server", FG_KEY_SERVER, FG_COUNT_ACCEPTED}};
-    apr_array_header_t *codes;
+    char *word = apr_pstrdup(words->pool, whole);
     apr_size_t i;
 
+    if (strncasecmp(word, "field:", 6) != 0 && cut_place(&limit->in, word) != NULL &&
+        strcasecmp(word, "ip") != 0 && strcasecmp(word, "net") != 0 &&
+        strncasecmp(word, "country", 7) != 0) {
+        return fg_parse_wrong(words, whole, NO_KEY);
+    }
     for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (strcasecmp(word, keys[i].name) == 0) {
             limit->key = keys[i].key;
@@ -193,21 +227,16 @@ static const char *parse_limit_key(fg_limit_t *limit, const char *word, const fg
         }
     }
     if (strncasecmp(word, "country=", 8) == 0) {
-        const char *error = parse_codes(&codes, word + 8, words);
-
         limit->key = FG_KEY_COUNTRY;
-        limit->countries = codes;
-        return error;
+        return parse_from(limit, word + 8, words);
     }
     if (strncasecmp(word, "field:", 6) == 0 && word[6] != '\0') {
         limit->key = FG_KEY_FIELD;
         limit->when = FG_COUNT_ACCEPTED;
-        limit->field = apr_pstrdup(words->pool, word + 6);
+        limit->field = word + 6;
         return NULL;
     }
-    return fg_parse_wrong(
-        words, word,
-        "is no key: ip, net, country, country=CC,CC, form, site, server or field:NAME");
+    return fg_parse_wrong(words, whole, NO_KEY);
 }
 
 /* What comes behind `action=`. */
@@ -248,6 +277,11 @@ static const char *parse_limit_option(fg_limit_t *limit, const char *word, const
     if (strncasecmp(word, "action=", 7) == 0) {
         return parse_limit_action(limit, word, word + 7, words);
     }
+    if (strncasecmp(word, "from=", 5) == 0) {
+        return limit->countries == NULL
+                   ? parse_from(limit, word + 5, words)
+                   : fg_parse_wrong(words, word, "names countries a second time");
+    }
     if (strncasecmp(word, "weight=", 7) == 0) {
         return parse_weight(limit, word, word + 7, words);
     }
@@ -260,7 +294,7 @@ static const char *parse_limit_option(fg_limit_t *limit, const char *word, const
     else {
         return fg_parse_wrong(words, word,
                               "is no option: action=refuse|challenge|log|close:TIME, "
-                              "count=attempts|accepted, weight=N");
+                              "count=attempts|accepted, from=CC,CC, from=!CC,CC, weight=N");
     }
     return NULL;
 }

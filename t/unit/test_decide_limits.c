@@ -59,6 +59,62 @@ static void a_sites_own_limits_count_apart(void **state)
     assert_int_equal(used_under(&world.site, "server 3/1h", "server", 6), 1);
 }
 
+static void a_client_may_be_counted_in_each_form(void **state)
+{
+    (void)state;
+    configure("FormGuardLimit ip+form 2/1h");
+    assert_accepted(decide());
+    assert_accepted(decide());
+    assert_refused(decide(), FG_LIMIT);
+    assert_accepted(decide_from("198.51.100.1"));
+    world.form = "www.example.org\n/other.php";
+    assert_accepted(decide());
+    world.form = "www.example.org\n/contact.php";
+    world.now.steady += apr_time_from_sec(3600) + apr_time_from_sec(600);
+    assert_accepted(decide());
+}
+
+static void a_client_may_be_counted_in_each_site(void **state)
+{
+    (void)state;
+    configure("FormGuardLimit net+site 2/1h");
+    assert_accepted(decide_from("192.0.2.1"));
+    world.form = "www.example.org\n/other.php";
+    assert_accepted(decide_from("192.0.2.2"));
+    assert_refused(decide_from("192.0.2.3"), FG_LIMIT);
+    world.place = "/srv/www/neighbour";
+    assert_accepted(decide_from("192.0.2.3"));
+}
+
+/* Who comes from abroad is counted, by country and together, and leaves the others their form. */
+static void a_limit_may_count_posts_from_abroad_only(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardLimit country+form 1/1d from=!JP");
+    configure("FormGuardLimit form 2/1d from=!JP count=attempts action=challenge");
+    world.country = "HK";
+    assert_accepted(decide());
+    assert_refused(decide(), FG_LIMIT);
+    assert_int_equal(used_by_form("form 2/1d from=!JP count=attempts action=challenge"), 1);
+    world.country = "US";
+    assert_accepted(decide());
+    world.country = "DE";
+    verdict = decide();
+    assert_refused(verdict, FG_LIMIT);
+    assert_string_equal(verdict.rule, "form 2/1d from=!JP count=attempts action=challenge");
+    world.form = "www.example.org\n/other.php";
+    assert_accepted(decide());
+    world.form = "www.example.org\n/contact.php";
+    world.country = "JP";
+    assert_accepted(decide());
+    world.country = ""; /* not in the database */
+    assert_accepted(decide());
+    world.country = NULL; /* no database */
+    assert_accepted(decide());
+}
+
 static void weights_count_as_so_many_mails(void **state)
 {
     fg_verdict_t verdict;
@@ -510,6 +566,9 @@ int main(void)
         TEST(a_site_holds_all_its_forms_and_no_other),
         TEST(the_server_holds_everything),
         TEST(a_sites_own_limits_count_apart),
+        TEST(a_client_may_be_counted_in_each_form),
+        TEST(a_client_may_be_counted_in_each_site),
+        TEST(a_limit_may_count_posts_from_abroad_only),
         TEST(weights_count_as_so_many_mails),
         TEST(a_weight_is_given_back_whole),
         TEST(a_value_is_one_however_it_is_written),

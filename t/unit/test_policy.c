@@ -540,12 +540,31 @@ static void a_limit_by_country_covers_what_it_lists(void **state)
     assert_false(covers_country(star, ""));
 }
 
+static void a_limit_may_leave_countries_out(void **state)
+{
+    const fg_limit_t *none = only_limit("FormGuardLimit form 5/1h");
+    const fg_limit_t *abroad = only_limit("FormGuardLimit form 5/1h from=!JP,EU");
+    const fg_limit_t *home = only_limit("FormGuardLimit ip 5/1h from=JP,unknown");
+
+    (void)state;
+    assert_true(covers_country(none, "US"));
+    assert_true(covers_country(none, ""));
+    assert_true(covers_country(abroad, "US"));
+    assert_false(covers_country(abroad, "JP"));
+    assert_false(covers_country(abroad, "FR"));
+    assert_false(covers_country(abroad, ""));
+    assert_true(covers_country(home, "JP"));
+    assert_true(covers_country(home, ""));
+    assert_false(covers_country(home, "US"));
+}
+
 static void only_rules_about_countries_need_a_database(void **state)
 {
     (void)state;
     assert_true(fg_policy_needs_country(policy_in("h", "FormGuardCountry * allow", NULL)));
     assert_true(fg_policy_needs_country(
         policy_in("h", "FormGuardLimit ip 1/1h", "FormGuardLimit country=JP 1/1h", NULL)));
+    assert_true(fg_policy_needs_country(policy_in("h", "FormGuardLimit ip 1/1h from=!JP", NULL)));
     assert_false(fg_policy_needs_country(
         policy_in("h", "FormGuardLimit ip 1/1h", "FormGuardLimit form 1/1h", NULL)));
 }
@@ -589,6 +608,7 @@ int main(void)
         cmocka_unit_test(the_last_of_equals_wins),
         cmocka_unit_test(the_european_union_has_27_members),
         cmocka_unit_test(a_limit_by_country_covers_what_it_lists),
+        cmocka_unit_test(a_limit_may_leave_countries_out),
         cmocka_unit_test(only_rules_about_countries_need_a_database),
         cmocka_unit_test(a_rules_identity_is_of_place_and_text),
     };

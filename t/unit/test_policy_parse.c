@@ -75,11 +75,12 @@ static void limits(void **state)
 {
     static const char takes[] = "takes KEY RATE [RATE...] "
                                 "[action=refuse|challenge|log|close:TIME] "
-                                "[count=attempts|accepted] [weight=N]";
+                                "[count=attempts|accepted] [from=[!]CC[,CC...]] [weight=N]";
     static const char key[] =
-        " is no key: ip, net, country, country=CC,CC, form, site, server or field:NAME";
+        " is no key: ip, net, country, country=CC,CC, each alone or with +form or +site, form, "
+        "site, server or field:NAME";
     static const char option[] = " is no option: action=refuse|challenge|log|close:TIME, "
-                                 "count=attempts|accepted, weight=N";
+                                 "count=attempts|accepted, from=CC,CC, from=!CC,CC, weight=N";
     static const char action[] = " is no action: refuse, challenge, log or close:TIME";
     static const char weight[] = " is out of range: weight=1 to weight=1000";
     static const char cant_close[] = " can't close the form: one client could close it for "
@@ -90,6 +91,18 @@ static void limits(void **state)
         {"FormGuardLimit ip", takes},
         {"FormGuardLimit mac 5/10m", apr_pstrcat(pool, "'mac'", key, NULL)},
         {"FormGuardLimit ip=1 5/10m", apr_pstrcat(pool, "'ip=1'", key, NULL)},
+        {"FormGuardLimit form+site 5/10m", apr_pstrcat(pool, "'form+site'", key, NULL)},
+        {"FormGuardLimit server+form 5/10m", apr_pstrcat(pool, "'server+form'", key, NULL)},
+        {"FormGuardLimit ip+net 5/10m", apr_pstrcat(pool, "'ip+net'", key, NULL)},
+        {"FormGuardLimit ip+ 5/10m", apr_pstrcat(pool, "'ip+'", key, NULL)},
+        {"FormGuardLimit +form 5/10m", apr_pstrcat(pool, "'+form'", key, NULL)},
+        {"FormGuardLimit countryX+form 5/10m", apr_pstrcat(pool, "'countryX+form'", key, NULL)},
+        {"FormGuardLimit ip+form+site 5/10m", apr_pstrcat(pool, "'ip+form+site'", key, NULL)},
+        {"FormGuardLimit ip 5/10m from=", apr_pstrcat(pool, "''", country, NULL)},
+        {"FormGuardLimit ip 5/10m from=!", apr_pstrcat(pool, "''", country, NULL)},
+        {"FormGuardLimit ip 5/10m from=JP,!TW", apr_pstrcat(pool, "'!TW'", country, NULL)},
+        {"FormGuardLimit ip 5/10m from=JP from=TW", "'from=TW' names countries a second time"},
+        {"FormGuardLimit country=JP 5/10m from=!TW", "'from=!TW' names countries a second time"},
         {"FormGuardLimit field 5/10m", apr_pstrcat(pool, "'field'", key, NULL)},
         {"FormGuardLimit field: 5/10m", apr_pstrcat(pool, "'field:'", key, NULL)},
         {"FormGuardLimit ip 5", "'5' is no rate: write COUNT/PERIOD, such as 5/10m"},
@@ -324,6 +337,57 @@ static void a_limit_holds_what_was_written(void **state)
         assert_int_equal(limit->when, cases[i].when);
         assert_string_equal(limit->text, cases[i].words);
     }
+}
+
+static const fg_limit_t *first_limit(const char *words)
+{
+    fg_policy_t *policy = policy_of(apr_pstrcat(pool, "FormGuardLimit ", words, NULL));
+
+    return &APR_ARRAY_IDX(policy->limits, 0, fg_limit_t);
+}
+
+static void a_key_may_be_counted_in_each_form_or_site(void **state)
+{
+    static const struct {
+        const char *words;
+        fg_limit_key_t key;
+        fg_limit_in_t in;
+    } cases[] = {
+        {"ip 5/10m", FG_KEY_IP, FG_IN_ANY},
+        {"ip+form 5/10m", FG_KEY_IP, FG_IN_FORM},
+        {"NET+Site 5/10m", FG_KEY_NET, FG_IN_SITE},
+        {"country+form 5/10m", FG_KEY_COUNTRY, FG_IN_FORM},
+        {"country=CN,HK+form 5/10m", FG_KEY_COUNTRY, FG_IN_FORM},
+        {"form 5/10m", FG_KEY_FORM, FG_IN_ANY},
+        {"field:a+form 5/10m", FG_KEY_FIELD, FG_IN_ANY}, /* that is how the field is called */
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const fg_limit_t *limit = first_limit(cases[i].words);
+
+        assert_int_equal(limit->key, cases[i].key);
+        assert_int_equal(limit->in, cases[i].in);
+        assert_string_equal(limit->text, cases[i].words);
+    }
+    assert_int_equal(first_limit("ip+form 5/10m")->when, FG_COUNT_ATTEMPTS);
+    assert_string_equal(first_limit("field:a+form 5/10m")->field, "a+form");
+    assert_int_equal(first_limit("country=CN,HK+form 5/10m")->countries->nelts, 2);
+}
+
+static void a_limit_may_hold_for_some_countries_only(void **state)
+{
+    const fg_limit_t *limit = first_limit("form 5/1d from=!JP,tw count=attempts action=challenge");
+
+    (void)state;
+    assert_int_equal(limit->key, FG_KEY_FORM);
+    assert_true(limit->not_from);
+    assert_int_equal(limit->countries->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(limit->countries, 1, const char *), "TW");
+    assert_int_equal(limit->action, FG_ACT_CHALLENGE);
+    assert_false(first_limit("form 5/1d from=JP")->not_from);
+    assert_true(first_limit("country=!JP 5/1d")->not_from);
 }
 
 static void a_rate_keeps_its_numbers(void **state)
@@ -568,6 +632,8 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(spans_of_time),
         cmocka_unit_test(a_limit_holds_what_was_written),
+        cmocka_unit_test(a_key_may_be_counted_in_each_form_or_site),
+        cmocka_unit_test(a_limit_may_hold_for_some_countries_only),
         cmocka_unit_test(a_rate_keeps_its_numbers),
         cmocka_unit_test(lines_of_rules_add_up),
         cmocka_unit_test(a_wrong_line_leaves_the_policy_as_it_was),
