@@ -38,6 +38,8 @@ Further options:
     h2          1: mod_http2 with h2c
     ini         { name => value } for php.ini
     env         { NAME => value } for httpd
+    clock       1: httpd's clock, PHP's in it too, can be moved (libfaketime): $httpd->clock(3600) sets it an hour
+                forward of the real one
     expect_log  [ expressions and counts ] as for log_ok, judged by done together with expect_log(...) calls
     start       0: write everything, do not start
     port, dir, detach   for build/demo
@@ -87,11 +89,13 @@ sub new
     defined $self->{module} or die "FORMGUARD_MODULE names no mod_formguard.so (build/test sets it)\n";
     !$self->{module} || -f $self->{module} or die "no module $self->{module}\n";
     $self->{$_} = $o{$_} for qw(config global modules loglevel h2 ini mail env detach port);
+    $self->{clock} = _faketime() if $o{clock};
     $self->{fixed_port} = $o{port};
     $self->{user} = FormGuard::Process::server_user();
     $self->{dir} = $o{dir} || FormGuard::Process::private_dir();
     $self->{log} = FormGuard::ErrorLog->new("$self->{dir}/logs/error_log");
     $self->_folders;
+    $self->clock(0) if $self->{clock};
     $self->{port} ||= FormGuard::Process::free_port();
     $self->write_file($_, $o{files}{$_}) for sort keys %{$o{files} || {}};
     $self->_all_forms if !$o{files};
@@ -211,8 +215,30 @@ sub _env
     my ($self) = @_;
     my %env = (%{FormGuard::Httpd::Php::env()}, TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C', TZ => 'UTC',
         %{$self->{env} || {}});
-    $env{LD_PRELOAD} = $ENV{FORMGUARD_PRELOAD} if $ENV{FORMGUARD_PRELOAD};
+    my @preload = grep { $_ } $ENV{FORMGUARD_PRELOAD}, $self->{clock};
+    $env{LD_PRELOAD} = join ':', @preload if @preload;
+    @env{qw(FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE)} = ("$self->{dir}/clock", 1) if $self->{clock};
     return \%env;
+}
+
+sub _faketime
+{
+    my ($lib) = grep { -f } glob "/usr/lib{,64}{,/*}/faketime/libfaketimeMT.so.1";
+    return $lib || die "no libfaketimeMT.so.1: install faketime (Debian) or libfaketime (RHEL)\n";
+}
+
+# Seconds that httpd's clocks, the monotonic one among them, are ahead of the real ones from its next look on.
+sub clock
+{
+    my ($self, $seconds) = @_;
+    $self->{clock} or die "clock: this server was made without clock => 1\n";
+    # In place, always of one length: a new file each time costs milliseconds.
+    if (!$self->{clock_file}) {
+        $self->_write("$self->{dir}/clock", '');
+        open $self->{clock_file}, '+<:raw', "$self->{dir}/clock" or die "$self->{dir}/clock: $!\n";
+    }
+    sysseek $self->{clock_file}, 0, 0;
+    syswrite $self->{clock_file}, sprintf("+%014.3fs\n", $seconds);
 }
 
 sub _command
@@ -317,6 +343,8 @@ sub stop
     for my $p (grep { $_ } delete @$self{qw(process fpm)}) {
         $ok = 0 if !$p->stop(FormGuard::Process::patience(20));
         $self->{exit} = $p->status if $p->{name} eq 'httpd';
+        # libfaketime leaves these behind where a process ends by _exit().
+        unlink map { glob "/dev/shm/{sem.faketime_sem,faketime_shm}_$_" } $p->pid if $self->{clock};
     }
     return $ok;
 }

@@ -54,6 +54,7 @@ sub _ini
         'sys_temp_dir' => "$s->{dir}/tmp",
         'variables_order' => 'EGPCS',
         'sendmail_path' => $s->{mail} ? $s->{mail}->sendmail_path : '/bin/false',
+        $s->{clock} ? (auto_prepend_file => "$s->{dir}/children.php") : (),
         %{$s->{ini} || {}}
     );
     return join '', map { qq($_ = "$ini{$_}"\n) } sort keys %ini;
@@ -65,6 +66,8 @@ sub start
     my $missing = available($s->{php});
     die "no PHP for php => '$s->{php}': $missing\n" if $missing;
     $s->_write("$s->{dir}/php.ini", _ini($s));
+    # libfaketime ends every program that may not use the semaphore root has made: mail()'s shell.
+    $s->_write("$s->{dir}/children.php", "<?php\nputenv('LD_PRELOAD');\n") if $s->{clock};
     $s->_write("$s->{dir}/cgi-bin/php", "#!/bin/sh\nPHP_INI_SCAN_DIR= exec " . _cgi() . " -c $s->{dir}/php.ini\n", 0755)
         if $s->{php} eq 'cgi';
     _start_fpm($s) if $s->{php} eq 'fpm' && !$s->{fpm};
