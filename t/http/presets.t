@@ -292,7 +292,7 @@ sub conf_d
     my $text = join '', map { slurp("$TOP/conf.d/$_.conf") } 'formguard', @names;
     $text =~ s/^FormGuard DetectionOnly$/FormGuard On/m or die "formguard.conf has no DetectionOnly\n";
     # Limits that a test can reach, and the module is loaded already.
-    $text =~ s/^FormGuardLimit ip 30\/10m 200\/1d$/FormGuardLimit ip 1\/1h/m or die "formguard.conf has another limit\n";
+    $text =~ s/^FormGuardLimit ip 100\/10m 600\/1d$/FormGuardLimit ip 1\/1h/m or die "formguard.conf has another limit\n";
     return $text;
 }
 
@@ -359,11 +359,11 @@ subtest 'conf.d/wordpress.conf where there is no WordPress' => sub {
 
 subtest 'conf.d/php-mailers.conf' => sub {
     my @names = qw(contact.php mail.php form.php tw_contact.php contact2.php sendmail.cgi postmail.cgi formmail.pl Contact_Form.PHP webform.php
-        form-send.php toiawase.php inquiry/mail.php mail.php5);
-    my @others = qw(wp-mail.php platforms.php information.php transformer.php contact/save.php index.php contact.txt.php.html);
+        form-send.php toiawase.php inquiry/mail.php mail.php5 mail/stats34.php);
+    my @others = qw(wp-mail.php platforms.php information.php transformer.php contact/save.php index.php mail/index.php mails/a.php contact.txt.php.html);
     my %files = map { $_ => /\.php\z/i ? \'echo.php' : "#!/bin/sh\ncat >/dev/null\nprintf 'Content-Type: text/plain\\r\\n\\r\\nran\\n'\n" } @names, @others;
     my $httpd = server("AddHandler cgi-script .pl .php5 .html\n<FilesMatch \"\\.PHP\$\">\nSetHandler application/x-httpd-php\n</FilesMatch>\n"
-            . conf_d('php-mailers') =~ s/ip 5\/10m 20\/1d/ip 2\/1h/r =~ s/^FormGuardLimit ip 1\/1h$/FormGuardLimit ip 9\/1h/mr, files => { '.htaccess' => '' });
+            . conf_d('php-mailers') =~ s/ip\+form 100\/1h 150\/1d/ip+form 2\/1h/gr =~ s/^FormGuardLimit ip 1\/1h$/FormGuardLimit ip 9\/1h/mr, files => { '.htaccess' => '' });
     for my $name (sort keys %files) {
         $httpd->write_file("m/$name", ref $files{$name} || $name =~ /\.(?:cgi|pl)\z/ ? $files{$name} : [$files{$name}, 0755]);
         chmod 0755, $httpd->htdocs . "/m/$name";
@@ -374,7 +374,7 @@ subtest 'conf.d/php-mailers.conf' => sub {
         my $mailer = grep { $_ eq $name } @names;
         is "@seen", $mailer ? '200 200 429' : '200 200 200', $name;
         my $scripts = $name =~ /\.(?:php|cgi)\z/;
-        $httpd->log_ok("$name: log", $mailer ? ($OK => 2, qr/ FG1100: refused 429: too many posts: rule="ip 2\/1h" /) : $scripts ? ($OK => 3) : ());
+        $httpd->log_ok("$name: log", $mailer ? ($OK => 2, qr/ FG1100: refused 429: too many posts: rule="ip\+form 2\/1h" /) : $scripts ? ($OK => 3) : ());
     }
     is $httpd->client->post('/m/contact.php', form => [email => "a\nBcc: b"], from => someone())->status, 422, 'mail header injection';
     $httpd->log_ok('log', qr/ FG1312: /);

@@ -24,14 +24,14 @@ sub slurp
 
 my $dir = FormGuard::Process::private_dir();
 my $MMDB = "$dir/countries.mmdb";
-system($^X, "$LIB/make-mmdb", $MMDB, '182.16.0.0/16=HK', '198.51.100.0/24=CN', '203.0.113.0/24=JP') == 0 or die "make-mmdb failed\n";
+system($^X, "$LIB/make-mmdb", $MMDB, '182.16.0.0/16=HK', '198.51.100.0/24=CN', '203.0.113.0/24=JP', '8.8.0.0/16=US') == 0 or die "make-mmdb failed\n";
 
 # With the paths of this machine in place of the example's.
 sub placed
 {
     my ($text) = @_;
     $text =~ s{^(\s*LoadModule formguard_module) \S+$}{$1 $ENV{FORMGUARD_MODULE}}mg;
-    $text =~ s{^(#?FormGuardGeoDatabase) \S+$}{$1 $MMDB}mg;
+    $text =~ s{^(FormGuardGeoDatabase|    Define FORMGUARD_GEO) \S+$}{$1 $MMDB}mg;
     return $text;
 }
 
@@ -83,9 +83,11 @@ my %config = (
     'README, status page' => $PROVIDER . $STATUS,
     'conf.d' => $EXAMPLE,
     'conf.d, all comments taken away' => $EXAMPLE =~ s/^#(?=FormGuard)//mgr,
+    'conf.d without a database' => $EXAMPLE =~ s{\Q$MMDB\E$}{/nowhere}mr,
     'conf.d behind README' => $PROVIDER . $EXAMPLE,
 );
-is scalar(() = $config{'conf.d, all comments taken away'} =~ /^FormGuardGeoDatabase/mg), 1, 'there was one to take away';
+is scalar(() = $config{'conf.d, all comments taken away'} =~ /^FormGuardLimit country=unknown\+form /mg), 1, 'there was one to take away';
+is scalar(() = $EXAMPLE =~ /\Q$MMDB\E$/mg), 1, 'there is one database';
 
 subtest 'httpd -t' => sub {
     my $httpd = FormGuard::Httpd->new(mpm => 'event', module => 0, start => 0);
@@ -107,13 +109,13 @@ sub server
     return FormGuard::Httpd->new(
         mpm => 'prefork', php => 'mod', $loads ? (module => 0) : (),
         config => $config . "LogLevel formguard:info\n<Directory \@HTDOCS\@>\nAllowOverride AuthConfig\n</Directory>\n",
-        files => { 'contact.php' => \'echo.php', 'other.php' => \'echo.php', 'form.cgi' => \'echo.cgi', %files }
+        files => { 'contact.php' => \'echo.php', 'other.php' => \'echo.php', 'third.php' => \'echo.php', 'fourth.php' => \'echo.php', 'form.cgi' => \'echo.cgi', %files }
     );
 }
 
 my $FORM = { name => 'Hanako', message => 'Hello' };
 
-# The statuses of so many posts, in short: "200x30 429x2".
+# The statuses of so many posts, in short: "200x30 429x2". A list of paths is posted to in turn.
 sub posts
 {
     my ($httpd, $n, %o) = @_;
@@ -122,12 +124,13 @@ sub posts
     my $path = delete $o{path} || '/contact.php';
     my $each = delete $o{each};
     for my $i (1 .. $n) {
-        my $r = $httpd->client->post($path, form => $form || $FORM, %o, $each ? (from => $each->($i)) : ());
+        my $r = $httpd->client->post(ref $path ? $path->[$i % @$path] : $path, form => $form || $FORM, %o, $each ? (from => $each->($i)) : ());
         @runs && $runs[-1][0] == $r->status ? $runs[-1][1]++ : push @runs, [$r->status, 1];
     }
     return join ' ', map { "$_->[0]x$_->[1]" } @runs;
 }
 
+my @PATHS = qw(/contact.php /other.php /third.php);
 sub provider_block
 {
     my ($what, $config) = @_;
@@ -135,27 +138,36 @@ sub provider_block
     my $fits = 100 / ($weight // 1);
     subtest "$what: watch first" => sub {
         my $httpd = server($config);
-        is posts($httpd, 32, from => '203.0.113.1'), '200x32', 'nothing is refused';
-        $httpd->log_ok('error_log says what would be', $OK => 30,
-            qr{ FG1100: would refuse 429: too many posts: rule="ip 30/10m 200/1d" count=30 rate=30/10m country=- } => 2);
+        is posts($httpd, 102, from => '203.0.113.1', path => \@PATHS), '200x102', 'nothing is refused';
+        $httpd->log_ok('error_log says what would be', $OK => 100,
+            qr{ FG1100: would refuse 429: too many posts: rule="ip 100/10m 600/1d" count=100 rate=100/10m country=(?:-|JP) } => 2);
         is posts($httpd, 40, from => '203.0.113.1', path => '/picture.png'), '404x40', 'only what the path names is counted';
-        is posts($httpd, $fits, path => '/other.php/info', each => sub { "198.51.100.$_[0]" }), "200x$fits", 'many clients of one form';
+        is posts($httpd, $fits, path => '/fourth.php/info', each => sub { "203.0.113." . (100 + $_[0]) }), "200x$fits", 'many clients of one form';
         $httpd->log_ok('are fine', $OK => $fits);
-        is posts($httpd, 2, path => '/other.php', each => sub { "192.0.2.$_[0]" }), '200x2', 'until they are too many';
+        is posts($httpd, 2, path => '/fourth.php', each => sub { "192.0.2.$_[0]" }), '200x2', 'until they are too many';
         $httpd->log_ok('error_log', qr{ FG1100: would refuse 429: too many posts: rule="$rule" count=100 rate=100/10m } => 2);
         $httpd->done;
     };
     subtest "$what: then write FormGuard On" => sub {
         my $httpd = server($config =~ s/^FormGuard DetectionOnly$/FormGuard On/mr);
-        is posts($httpd, 32, from => '203.0.113.1'), '200x30 429x2', 'the thirty-first is refused';
+        is posts($httpd, 102, from => '203.0.113.1', path => \@PATHS), '200x100 429x2', 'the hundred and first is refused';
         is posts($httpd, 1, from => '203.0.113.2'), '200x1', 'another client is not';
-        $httpd->log_ok('error_log', $OK => 31, qr{ FG1100: refused 429: too many posts: rule="ip 30/10m 200/1d" count=30 } => 2);
+        $httpd->log_ok('error_log', $OK => 101, qr{ FG1100: refused 429: too many posts: rule="ip 100/10m 600/1d" count=100 } => 2);
         $httpd->done;
     };
 }
 
 provider_block('README', $PROVIDER);
 provider_block('conf.d', $EXAMPLE);
+
+subtest 'conf.d: from abroad' => sub {
+    my $httpd = server($EXAMPLE =~ s/^FormGuard DetectionOnly$/FormGuard On/mr =~ s{form 100/1h 500/1d from}{form 4/1h from}r);
+    is posts($httpd, 6, each => sub { $_[0] % 2 ? "198.51.100.$_[0]" : "8.8.8.$_[0]" }), '200x4 429x2', 'one script takes so many posts';
+    is posts($httpd, 1, from => '198.51.100.1', path => '/other.php'), '200x1', 'another one takes its own';
+    is posts($httpd, 5, from => '203.0.113.1'), '200x5', 'and none of them stands in the way of those at home';
+    $httpd->log_ok('error_log', $OK => 10, qr{ FG1100: refused 429: too many posts: rule="form 4/1h from=!JP count=attempts action=challenge" count=4 } => 2);
+    $httpd->done;
+};
 
 subtest 'conf.d: other paths' => sub {
     my $httpd = server($EXAMPLE, 'wp-json/contact/index.php' => \'echo.php');
@@ -166,10 +178,10 @@ subtest 'conf.d: other paths' => sub {
 
 subtest 'README: an exception' => sub {
     my $httpd = server($PROVIDER =~ s/DetectionOnly/On/r . $EXCEPTION);
-    is posts($httpd, 35, from => '192.0.2.9'), '200x35', 'for its network';
+    is posts($httpd, 105, from => '192.0.2.9'), '200x105', 'for its network';
     $httpd->log_ok('which is not even logged');
-    is posts($httpd, 31, from => '192.0.3.9'), '200x30 429x1', 'and for no other';
-    $httpd->log_ok('error_log', $OK => 30, qr/ FG1100: refused /);
+    is posts($httpd, 101, from => '192.0.3.9'), '200x100 429x1', 'and for no other';
+    $httpd->log_ok('error_log', $OK => 100, qr/ FG1100: refused /);
     $httpd->done;
 };
 
@@ -179,8 +191,9 @@ subtest 'README: countries' => sub {
     is posts($httpd, 1, from => '182.16.27.106'), '403x1', 'HK is refused';
     is posts($httpd, 25, from => '203.0.113.1'), '200x25', 'JP is not';
     is posts($httpd, 21, each => sub { "10.0.0.$_[0]" }), '200x20 429x1', 'unknown ones share a limit';
-    $httpd->log_ok('error_log', $OK => 45, qr/ FG1200: refused 403: country refused: rule="CN,HK,RU refuse" country=CN / => 2,
-        qr/ FG1200: refused 403: .* country=HK /, qr{ FG1100: refused 429: too many posts: rule="country=unknown 20/1h" count=20 rate=20/1h country=unknown });
+    is posts($httpd, 21, each => sub { "8.8.8.$_[0]" }), '200x20 429x1', 'all other countries together have twenty a form';
+    $httpd->log_ok('error_log', $OK => 65, qr/ FG1200: refused 403: country refused: rule="CN,HK,RU refuse" country=CN / => 2,
+        qr{ FG1100: refused 429: too many posts: rule="form 20/1d from=!JP count=attempts" count=20 rate=20/1d country=US }, qr/ FG1200: refused 403: .* country=HK /, qr{ FG1100: refused 429: too many posts: rule="country=unknown 20/1h" count=20 rate=20/1h country=unknown });
     $httpd->done;
 };
 
