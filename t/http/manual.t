@@ -172,6 +172,15 @@ my %DOES = (
             ['not for others', { form => { %FORM, email => 'taro@example.jp' } }, '200x1'],
         ],
         [
+            ['two of one country', { n => 2, from => '182.16.27.106' }, '200x2'],
+            ['the third', { from => '182.16.59.138' }, '429x1', $limit->('country+form 2/1d from=!JP')],
+            ['one of another', { from => '198.51.100.1' }, '200x1'],
+            ['of a third country', { from => '192.0.2.1' }, '429x1', $limit->('form 3/1d from=!JP count=attempts')],
+            ['another form', { from => '192.0.2.1', path => '/other.php' }, '200x1'],
+            ['a carrier at home', { n => 21, from => '203.0.113.1' }, '200x20 429x1', $limit->('ip+form 20/1d')],
+            ['elsewhere', { from => '203.0.113.1', path => '/other.php' }, '200x1'], ['unknown', { from => '10.1.2.3' }, '200x1'],
+        ],
+        [
             ['three posts', { n => 3 }, '200x3'], ['the fourth', {}, '403x1', $refused->('FG1400', 403)], ['is asked', { token => 'ok' }, '200x1'],
         ],
         [
