@@ -58,6 +58,11 @@ const fg_captcha_provider_t *fg_captcha_provider(const char *name)
     return NULL;
 }
 
+const fg_captcha_provider_t *fg_captcha_provider_at(unsigned int i)
+{
+    return i < sizeof providers / sizeof providers[0] ? providers[i] : NULL;
+}
+
 const char *fg_captcha_provider_names(apr_pool_t *pool)
 {
     const char *text = providers[0]->name;

@@ -89,6 +89,9 @@ struct fg_captcha_provider {
 /** @return the provider of that name, or NULL */
 const fg_captcha_provider_t *fg_captcha_provider(const char *name);
 
+/** All providers, from 0. @return NULL behind the last one */
+const fg_captcha_provider_t *fg_captcha_provider_at(unsigned int i);
+
 /** The names of all providers, `, ` between, in `pool`: for an error text. */
 const char *fg_captcha_provider_names(apr_pool_t *pool);
 

@@ -17,6 +17,12 @@ typedef struct fg_status_zone {
     fg_dnsbl_reason_t state;
 } fg_status_zone_t;
 
+/** A captcha service that was asked. */
+typedef struct fg_status_service {
+    const char *url; /**< without a query, which may hold a key */
+    fg_breaker_state_t state;
+} fg_status_service_t;
+
 /** Verdicts by what became of them, all reasons together. */
 typedef struct fg_status_totals {
     apr_uint64_t accepted;
@@ -31,11 +37,13 @@ typedef struct fg_status {
     const fg_stats_snapshot_t *stats;
     fg_status_totals_t totals;
     fg_counters_stats_t counters;
+    fg_counters_stats_t spent; /**< tokens of captchas that were used */
     fg_dnsbl_cache_stats_t dnsbl;
-    const apr_array_header_t *zones;  /**< fg_status_zone_t */
-    const apr_array_header_t *closed; /**< fg_closure_t, each label once, longest closed first */
-    int has_country;                  /**< 1: a database is configured */
-    fg_country_info_t country;        /**< built 0: it can't be used */
+    const apr_array_header_t *zones;    /**< fg_status_zone_t */
+    const apr_array_header_t *services; /**< fg_status_service_t */
+    const apr_array_header_t *closed;   /**< fg_closure_t, each label once, longest closed first */
+    int has_country;                    /**< 1: a database is configured */
+    fg_country_info_t country;          /**< built 0: it can't be used */
     unsigned int slots;
     unsigned int slots_taken;
     int opens;                              /**< 1: closed forms may be opened from here */
@@ -114,7 +122,7 @@ const char *fg_status_mode(fg_mode_t mode);
 /** `none`, `tighten`, `all`. */
 const char *fg_status_override(fg_override_t override);
 
-/** Fill in `hosts` and `zones`. */
+/** Fill in `hosts`, `zones` and `services`. */
 void fg_status_count_hosts(fg_status_t *status, apr_pool_t *pool);
 
 /* --- status_html.c, status_json.c, status_prometheus.c ---------------------------------------- */

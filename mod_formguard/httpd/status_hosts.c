@@ -263,11 +263,85 @@ void fg_status_hosts(apr_pool_t *pool, fg_status_visit_fn *visit, void *baton)
 
 /* --- counting --------------------------------------------------------------------------------- */
 
+/* Services of captchas that were looked up already. */
+typedef struct seen {
+    const char *endpoint;
+    const char *ca_file;
+} seen_t;
+
+/* Most of them; services that have a breaker are fewer. */
+#define SEEN_MAX 256
+
+typedef struct outside {
+    fg_status_t *status;
+    apr_array_header_t *zones;
+    apr_array_header_t *services;
+    apr_array_header_t *seen;
+    apr_pool_t *pool;
+} outside_t;
+
+static int same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Of services that are shown alike one that fails counts. */
+static void note_service(outside_t *outside, const fg_captcha_provider_t *provider,
+                         const fg_policy_t *policy)
+{
+    const char *url =
+        policy->captcha_endpoint != NULL ? policy->captcha_endpoint : provider->endpoint;
+    fg_status_service_t row;
+    seen_t *seen;
+    int i;
+
+    for (i = 0; i < outside->seen->nelts; i++) {
+        seen = &APR_ARRAY_IDX(outside->seen, i, seen_t);
+        if (same(seen->endpoint, url) && same(seen->ca_file, policy->captcha_ca_file)) {
+            return;
+        }
+    }
+    if (outside->seen->nelts == SEEN_MAX) {
+        return;
+    }
+    seen = apr_array_push(outside->seen);
+    seen->endpoint = url;
+    seen->ca_file = policy->captcha_ca_file;
+    if (!fg_breaker_peek(fg_runtime()->breaker,
+                         fg_verify_service(provider, url, policy->captcha_ca_file, outside->pool),
+                         outside->status->now.steady, &row.state)) {
+        return;
+    }
+    row.url = apr_pstrmemdup(outside->pool, url, strcspn(url, "?"));
+    for (i = 0; i < outside->services->nelts; i++) {
+        fg_status_service_t *other = &APR_ARRAY_IDX(outside->services, i, fg_status_service_t);
+
+        if (strcmp(other->url, row.url) == 0) {
+            other->state = other->state.open ? other->state : row.state;
+            return;
+        }
+    }
+    APR_ARRAY_PUSH(outside->services, fg_status_service_t) = row;
+}
+
+/* Any captcha: .htaccess may ask for one that is not seen from here. */
+static void note_services(outside_t *outside, const fg_policy_t *policy)
+{
+    const fg_captcha_provider_t *provider;
+    unsigned int i;
+
+    for (i = 0; (provider = fg_captcha_provider_at(i)) != NULL; i++) {
+        if (provider->ask != NULL) {
+            note_service(outside, provider, policy);
+        }
+    }
+}
+
 /* A customer's own key is part of a zone's name, but not of how it is shown: of zones that are
  * shown alike, one that fails counts. */
-static void note_zones(void *baton, const fg_policy_t *policy)
+static void note_zones(outside_t *outside, const fg_policy_t *policy)
 {
-    apr_array_header_t *zones = baton;
+    apr_array_header_t *zones = outside->zones;
     int i, k;
 
     for (i = 0; policy->dnsbls != NULL && i < policy->dnsbls->nelts; i++) {
@@ -291,6 +365,12 @@ static void note_zones(void *baton, const fg_policy_t *policy)
     }
 }
 
+static void note_outside(void *baton, const fg_policy_t *policy)
+{
+    note_zones(baton, policy);
+    note_services(baton, policy);
+}
+
 static void count_host(void *baton, server_rec *s, walk_t *walk)
 {
     fg_status_t *status = baton;
@@ -301,9 +381,14 @@ static void count_host(void *baton, server_rec *s, walk_t *walk)
 
 void fg_status_count_hosts(fg_status_t *status, apr_pool_t *pool)
 {
-    apr_array_header_t *zones = apr_array_make(pool, 4, sizeof(fg_status_zone_t));
-    walk_t walk = {.found = note_zones, .baton = zones};
+    outside_t outside = {.status = status,
+                         .zones = apr_array_make(pool, 4, sizeof(fg_status_zone_t)),
+                         .services = apr_array_make(pool, 4, sizeof(fg_status_service_t)),
+                         .seen = apr_array_make(pool, 4, sizeof(seen_t)),
+                         .pool = pool};
+    walk_t walk = {.found = note_outside, .baton = &outside};
 
-    status->zones = zones;
+    status->zones = outside.zones;
+    status->services = outside.services;
     each_host(pool, count_host, status, &walk);
 }

@@ -306,6 +306,22 @@ static void resources(request_rec *r, const fg_status_t *status)
     row(r, "Counters: shared memory",
         apr_psprintf(pool, COUNT " KiB", status->counters.bytes / 1024));
     row(r, "Captcha slots taken", fill(pool, status->slots_taken, status->slots));
+    row(r, "Used captcha tokens kept", fill(pool, status->spent.live, status->spent.capacity));
+    row(r, "Used captcha tokens that gave way too soon",
+        apr_psprintf(pool, COUNT, status->spent.live_evictions));
+    for (i = 0; i < status->services->nelts; i++) {
+        const fg_status_service_t *service =
+            &APR_ARRAY_IDX(status->services, i, fg_status_service_t);
+
+        row(r, apr_pstrcat(pool, "Captcha service ", shown(pool, service->url), NULL),
+            !service->state.open
+                ? "works"
+                : apr_pstrcat(
+                      pool, "does not work: ", fg_cause_name(service->state.cause),
+                      service->state.next_try > 0 ? ", asked again in " : ", the next post asks it",
+                      service->state.next_try > 0 ? span(pool, service->state.next_try) : NULL,
+                      NULL));
+    }
     row(r, "Country database", country(status, pool));
     row(r, "Answers of blocklists kept", fill(pool, status->dnsbl.live, status->dnsbl.capacity));
     row(r, "Answers that gave way too soon",

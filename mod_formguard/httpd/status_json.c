@@ -198,6 +198,25 @@ static void latency(json_t *json, const char *name, const fg_stats_histogram_t *
     end(json, '}');
 }
 
+static void services(json_t *json, const fg_status_t *status)
+{
+    int i;
+
+    begin(json, "captcha_services", '[');
+    for (i = 0; i < status->services->nelts; i++) {
+        const fg_status_service_t *service =
+            &APR_ARRAY_IDX(status->services, i, fg_status_service_t);
+
+        begin(json, NULL, '{');
+        string(json, "url", service->url);
+        boolean(json, "works", !service->state.open);
+        string(json, "cause", service->state.open ? fg_cause_name(service->state.cause) : NULL);
+        seconds(json, "next_try_seconds", service->state.open ? service->state.next_try : 0);
+        end(json, '}');
+    }
+    end(json, ']');
+}
+
 static void tables(json_t *json, const fg_status_t *status)
 {
     begin(json, "counters", '{');
@@ -212,6 +231,14 @@ static void tables(json_t *json, const fg_status_t *status)
     number(json, "total", status->slots);
     number(json, "taken", status->slots_taken);
     end(json, '}');
+    begin(json, "captcha_tokens", '{');
+    number(json, "capacity", status->spent.capacity);
+    number(json, "entries", status->spent.entries);
+    number(json, "live", status->spent.live);
+    number(json, "live_evictions", status->spent.live_evictions);
+    number(json, "bytes", status->spent.bytes);
+    end(json, '}');
+    services(json, status);
     begin(json, "latency", '{');
     latency(json, "decision", &status->stats->timer[FG_STATS_DECISION]);
     latency(json, "verification", &status->stats->timer[FG_STATS_VERIFICATION]);

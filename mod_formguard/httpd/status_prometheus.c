@@ -165,6 +165,28 @@ static void counters(request_rec *r, const fg_status_t *status)
            status->slots_taken);
 }
 
+static void captchas(request_rec *r, const fg_status_t *status)
+{
+    int i;
+
+    single(r, "captcha_tokens_capacity", "gauge", "Used captcha tokens that can be kept.",
+           status->spent.capacity);
+    single(r, "captcha_tokens_live", "gauge", "Used captcha tokens that are kept.",
+           status->spent.live);
+    single(r, "captcha_tokens_live_evictions_total", "counter",
+           "Used captcha tokens that gave way before their time.", status->spent.live_evictions);
+    if (status->services->nelts > 0) {
+        head(r, "captcha_service_up", "gauge",
+             "1: the captcha service works; 0: it is left alone for a while.");
+    }
+    for (i = 0; i < status->services->nelts; i++) {
+        const fg_status_service_t *service =
+            &APR_ARRAY_IDX(status->services, i, fg_status_service_t);
+
+        labelled(r, "captcha_service_up", "service", service->url, !service->state.open);
+    }
+}
+
 static void outside(request_rec *r, const fg_status_t *status)
 {
     int i;
@@ -208,6 +230,7 @@ void fg_status_prometheus(request_rec *r, const fg_status_t *status)
     latency(r, "verification_duration_seconds", "How long captcha services took.",
             &status->stats->timer[FG_STATS_VERIFICATION]);
     counters(r, status);
+    captchas(r, status);
     outside(r, status);
     head(r, "virtual_hosts", "gauge", "Virtual hosts by the mode of their own level.");
     labelled(r, "virtual_hosts", "mode", "On", status->hosts[FG_MODE_ON]);
