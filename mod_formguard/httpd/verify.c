@@ -51,7 +51,7 @@ static void say_service(request_rec *r, const fg_captcha_check_t *check,
                      shown(check, url, r->pool), fg_cause_name(news->cause),
                      result->detail != NULL ? " " : "",
                      result->detail != NULL ? result->detail : "",
-                     apr_time_sec(news->next_try + APR_USEC_PER_SEC - 1));
+                     apr_time_sec(news->next_try + APR_USEC_PER_SEC / 2));
     }
 }
 
