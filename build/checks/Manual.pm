@@ -45,6 +45,8 @@ sub entries
             $entry->{prose} .= "$line\n";
         }
     }
+    # What belongs into a page is shown beside what belongs into a configuration.
+    @{ $_->{examples} } = grep { $_->{kind} ne 'html' } @{ $_->{examples} } for @entries;
     for my $e (map { @{ $_->{examples} } } @entries) {
         ($e->{where}) = $e->{text} =~ /\A# ([^\n]*)\n/;
     }

@@ -15,6 +15,7 @@
 #define TELLTALE 16
 
 static const fg_captcha_provider_t *const providers[] = {
+    &fg_captcha_altcha,
     &fg_captcha_recaptcha_v2,
     &fg_captcha_recaptcha_v3,
 };

@@ -62,12 +62,12 @@ typedef struct fg_captcha_result {
 struct fg_captcha_provider {
     const char *name;         /**< as written in the configuration */
     const char *field;        /**< where its widget puts the token */
-    const char *endpoint;     /**< the vendor's URL */
+    const char *endpoint;     /**< the vendor's URL; NULL: nobody is asked */
     apr_interval_time_t life; /**< how long a token lives, microseconds */
     apr_size_t token_max;     /**< longest token taken, bytes */
     int scores;               /**< its replies carry score and action */
     /**
-     * Put the question into a request.
+     * Put the question into a request. NULL: the token is judged here, nobody is asked.
      * @param check   what to judge by
      * @param token   NUL-terminated, well formed
      * @param request URL, CA file, timeout and cap are set; content type, headers and body are not

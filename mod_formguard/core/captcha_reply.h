@@ -9,6 +9,7 @@
 #include "captcha.h"
 
 /** The rows, one file a vendor. */
+extern const fg_captcha_provider_t fg_captcha_altcha;
 extern const fg_captcha_provider_t fg_captcha_recaptcha_v2;
 extern const fg_captcha_provider_t fg_captcha_recaptcha_v3;
 

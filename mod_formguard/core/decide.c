@@ -169,6 +169,7 @@ static void want_all(const fg_policy_t *policy, fg_submission_t *submission, apr
     }
     if (field != NULL) {
         fg_submission_want(submission, field);
+        fg_submission_want(submission, fg_policy_captcha(policy)->field);
         if (fg_policy_falls_back(policy)) {
             fg_submission_want(submission, FG_CHALLENGE_FIELD);
         }
@@ -401,6 +402,7 @@ void fg_decide(fg_case_t *c, fg_verdict_t *verdict)
         c->layer[i].challenged = 0;
     }
     memset(verdict, 0, sizeof(*verdict));
+    c->verified = NULL;
     memset(&c->would, 0, sizeof(c->would));
     memset(&c->captured, 0, sizeof(c->captured));
     c->charges = fg_decide_charges(c->pool);

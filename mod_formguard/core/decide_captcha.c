@@ -94,6 +94,7 @@ static fg_step_t fall_back(fg_case_t *c, const fg_layer_t *layer, const fg_submi
         return fg_decide_refuse(verdict, result.reason, result.detail);
     }
     verdict->fallback = 0;
+    c->verified = layer->policy;
     note_error(c, "FormGuardCaptchaOnError altcha", verdict);
     return GO_ON;
 }
@@ -129,6 +130,10 @@ static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer,
         trace(c, "captcha: DetectionOnly, the token is not spent");
         return GO_ON;
     }
+    if (fg_policy_captcha_by_application(layer->policy)) {
+        trace(c, "captcha: left to the application");
+        return GO_ON;
+    }
     c->ops->verify(c, layer->policy, token, &result);
     c->now = c->ops->now(c);
     /* A score in a reply that is no good is no score, also where the post passes. */
@@ -137,6 +142,7 @@ static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer,
     trace(c, "captcha: %s%s%s", fg_reason(result.reason)->words, result.detail != NULL ? ": " : "",
           result.detail != NULL ? result.detail : "");
     if (result.reason == FG_ACCEPTED) {
+        c->verified = layer->policy;
         return GO_ON;
     }
     if (result.reason != FG_VERIFIER) {
@@ -165,8 +171,16 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
         trace(c, "captcha: not due");
         return GO_ON;
     }
+    if (layer->policy->captcha_clearance.uses > 0 && c->ops->cleared(c, layer->policy)) {
+        trace(c, "captcha: passed before, by clearance");
+        return GO_ON;
+    }
     verdict->rule = provider->name;
     token = fg_submission_value(submission, fg_policy_captcha_field(layer->policy), &len, &total);
+    if (token == NULL && provider->ask == NULL) {
+        /* A preset names the field of the software's own captcha, which ours is not. */
+        token = fg_submission_value(submission, provider->field, &len, &total);
+    }
     if (token == NULL || total == 0) {
         return fg_decide_refuse(verdict, FG_CAPTCHA_MISSING, NULL);
     }

@@ -46,6 +46,9 @@ MERGE_IF(mode, add->mode != FG_MODE_UNSET)
 MERGE_IF(flag, *add != FG_MODE_UNSET)
 MERGE_IF(preset, *add != NULL)
 MERGE_IF(when, *add != FG_WHEN_UNSET)
+MERGE_IF(verify, *add != FG_VERIFY_UNSET)
+MERGE_IF(difficulty, add->base != 0)
+MERGE_IF(grant, add->set)
 MERGE_IF(override, *add != FG_OVERRIDE_UNSET)
 MERGE_IF(names, *add != NULL)
 MERGE_IF(text, *add != NULL)
@@ -256,6 +259,26 @@ int fg_policy_is_path(const char *word)
 int fg_policy_captcha_when_challenged(const fg_policy_t *policy)
 {
     return policy->captcha_when == FG_WHEN_CHALLENGED;
+}
+
+int fg_policy_captcha_by_application(const fg_policy_t *policy)
+{
+    return policy->captcha_verify == FG_VERIFY_APPLICATION;
+}
+
+fg_difficulty_t fg_policy_captcha_difficulty(const fg_policy_t *policy)
+{
+    static const fg_difficulty_t dflt = {50000, 1000000};
+
+    return policy->captcha_difficulty.base != 0 ? policy->captcha_difficulty : dflt;
+}
+
+apr_interval_time_t fg_policy_captcha_life(const fg_policy_t *policy)
+{
+    const fg_captcha_provider_t *provider = fg_policy_captcha(policy);
+
+    return policy->captcha_max_age != 0 || provider == NULL ? policy->captcha_max_age
+                                                            : provider->life;
 }
 
 fg_override_t fg_policy_override(const fg_policy_t *server)

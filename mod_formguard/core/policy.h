@@ -12,6 +12,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 
+#include "altcha.h"
 #include "captcha.h"
 #include "country.h"
 #include "dnsbl.h"
@@ -128,6 +129,20 @@ typedef enum fg_captcha_when {
     FG_WHEN_CHALLENGED /**< only where a rule with action=challenge has fired */
 } fg_captcha_when_t;
 
+/** Who spends a token. */
+typedef enum fg_verify {
+    FG_VERIFY_UNSET,
+    FG_VERIFY_HERE,
+    FG_VERIFY_APPLICATION /**< it must be there and look like one: the application asks about it */
+} fg_verify_t;
+
+/** What a verified token lets pass behind it, for forms with a confirmation screen. */
+typedef struct fg_grant {
+    int set;
+    apr_uint32_t uses;        /**< 0: nothing */
+    apr_interval_time_t life; /**< microseconds */
+} fg_grant_t;
+
 typedef struct fg_body_limit {
     apr_off_t size;   /**< bytes; 0: unset */
     fg_action_t over; /**< FG_ACT_REFUSE, or FG_ACT_ALLOW for over=pass */
@@ -161,6 +176,9 @@ typedef struct fg_double {
     F(body_limit, body_limit)                                                                      \
     F(provider, captcha)                                                                           \
     F(when, captcha_when)                                                                          \
+    F(verify, captcha_verify)                                                                      \
+    F(difficulty, captcha_difficulty)                                                              \
+    F(grant, captcha_clearance)                                                                    \
     F(text, captcha_site_key)                                                                      \
     F(text, captcha_secret)                                                                        \
     F(text, captcha_field)                                                                         \
@@ -190,6 +208,9 @@ typedef const apr_array_header_t *fg_policy_field_rules_t;
 typedef const struct fg_preset *fg_policy_preset_t;
 typedef const apr_array_header_t *fg_policy_dnsbls_t;
 typedef fg_captcha_when_t fg_policy_when_t;
+typedef fg_verify_t fg_policy_verify_t;
+typedef fg_difficulty_t fg_policy_difficulty_t;
+typedef fg_grant_t fg_policy_grant_t;
 typedef fg_override_t fg_policy_override_t;
 typedef fg_body_limit_t fg_policy_body_limit_t;
 typedef const fg_captcha_provider_t *fg_policy_provider_t;
@@ -325,6 +346,15 @@ const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy);
 
 /** 1 if the captcha is asked for only after a rule with action=challenge. */
 int fg_policy_captcha_when_challenged(const fg_policy_t *policy);
+
+/** 1 if the application asks the captcha's service, and not the module. */
+int fg_policy_captcha_by_application(const fg_policy_t *policy);
+
+/** How much work a challenge of the built-in captcha is; never unset. */
+fg_difficulty_t fg_policy_captcha_difficulty(const fg_policy_t *policy);
+
+/** How long a token of the captcha, or a challenge of the built-in one, is good, microseconds. */
+apr_interval_time_t fg_policy_captcha_life(const fg_policy_t *policy);
 
 /** Name of the field that carries the captcha token; NULL without a captcha. */
 const char *fg_policy_captcha_field(const fg_policy_t *policy);

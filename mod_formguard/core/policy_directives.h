@@ -35,9 +35,15 @@
     X("FormGuardBodyLimit", DIR, body_limit, body_limit,                                          \
       "SIZE [over=refuse|pass]", "64M over=refuse")                                               \
     X("FormGuardCaptcha", DIR, captcha, captcha,                                                  \
-      "off|recaptcha-v2|recaptcha-v3", "off")                                                     \
+      "off|altcha|recaptcha-v2|recaptcha-v3", "off")                                              \
     X("FormGuardCaptchaWhen", DIR, when, captcha_when,                                            \
       "always|challenged", "always")                                                              \
+    X("FormGuardCaptchaVerify", DIR, verify, captcha_verify,                                      \
+      "here|application", "here")                                                                 \
+    X("FormGuardCaptchaDifficulty", DIR, difficulty, captcha_difficulty,                          \
+      "NUMBER [max=NUMBER]", "50000 max=1000000")                                                 \
+    X("FormGuardCaptchaClearance", DIR, clearance, captcha_clearance,                             \
+      "off|TIME [uses=N]", "off")                                                                 \
     X("FormGuardCaptchaSiteKey", DIR, text, captcha_site_key,                                     \
       "KEY", "none")                                                                              \
     X("FormGuardCaptchaSecret", DIR, secret, captcha_secret,                                      \

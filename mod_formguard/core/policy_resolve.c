@@ -170,6 +170,27 @@ static void clamp_on_error(const fg_policy_t *server, fg_policy_t *site)
     }
 }
 
+/* No less work, no more steps behind a token, and nobody asked but by us unless the server says
+ * so. */
+static void clamp_own(const fg_policy_t *server, fg_policy_t *site)
+{
+    fg_difficulty_t least = fg_policy_captcha_difficulty(server);
+    fg_difficulty_t work = fg_policy_captcha_difficulty(site);
+    fg_grant_t *grant = &site->captcha_clearance;
+
+    site->captcha_difficulty.base = work.base > least.base ? work.base : least.base;
+    site->captcha_difficulty.most = work.most > least.most ? work.most : least.most;
+    if (!fg_policy_captcha_by_application(server)) {
+        site->captcha_verify = FG_VERIFY_HERE;
+    }
+    if (grant->uses > server->captcha_clearance.uses) {
+        grant->uses = server->captcha_clearance.uses;
+    }
+    if (grant->life > server->captcha_clearance.life) {
+        grant->life = server->captcha_clearance.life;
+    }
+}
+
 /* The server's policy asks for a captcha or challenges, and the site has one: a visitor answers
  * one, the site's, and no easier than the server would ask. */
 static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
@@ -190,6 +211,7 @@ static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
         site->captcha_max_age = most;
     }
     clamp_on_error(server, site);
+    clamp_own(server, site);
     if (fg_policy_captcha(server) != NULL && !fg_policy_captcha_when_challenged(server)) {
         site->captcha_when = FG_WHEN_ALWAYS;
     }

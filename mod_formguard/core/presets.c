@@ -23,7 +23,9 @@ const fg_preset_t fg_presets[] = {
      "FormGuardCaptchaField _wpcf7_recaptcha_response\n"
      "FormGuardField your-name your-email your-subject single-line\n",
      FG_REPLY_CONTACT_FORM_7},
-    {"mw-wp-form", "FormGuardFormField mw-wp-form-form-id mw_wp_form_token submitConfirm\n",
+    {"mw-wp-form",
+     "FormGuardFormField mw-wp-form-form-id mw_wp_form_token submitConfirm\n"
+     "FormGuardCaptchaClearance 30m uses=3\n",
      FG_REPLY_PROBLEM},
     {"wpforms", "FormGuardFormField action=wpforms_submit wpforms\n", FG_REPLY_PROBLEM},
     {"elementor",

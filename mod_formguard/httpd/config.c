@@ -245,6 +245,18 @@ static const char *set_slots(cmd_parms *cmd, void *policy, const char *arg)
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
+static const char *set_signing_key(cmd_parms *cmd, void *policy, const char *arg)
+{
+    const char *path = ap_server_root_relative(cmd->pool, arg);
+
+    (void)policy;
+    if (path == NULL) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is no path", cmd->cmd->name, arg);
+    }
+    server_conf(cmd)->signing_key = path;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
 static const char *set_resolver(cmd_parms *cmd, void *policy, const char *arg)
 {
     fg_dnsbl_t *dnsbl;
@@ -299,6 +311,8 @@ const command_rec fg_commands[] = {
                   "NUMBER; default: a quarter of the workers"),
     AP_INIT_TAKE1("FormGuardDNSBLResolver", set_resolver, NULL, RSRC_CONF,
                   "ADDRESS:PORT[,ADDRESS:PORT...]; default: the system's"),
+    AP_INIT_TAKE1("FormGuardSigningKeyFile", set_signing_key, NULL, RSRC_CONF,
+                  "PATH; default: lib/formguard/signing-key in the state folder"),
     AP_INIT_TAKE1("FormGuardSite", set_site, NULL, RSRC_CONF,
                   "EXPR; default: %{CONTEXT_DOCUMENT_ROOT}"),
     AP_INIT_TAKE1("FormGuardPages", set_pages, NULL, RSRC_CONF,

@@ -87,6 +87,11 @@ static void trace(fg_case_t *c, const char *text)
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, fr->r, "FG0001: %s", text);
 }
 
+static int ask_cleared(fg_case_t *c, const fg_policy_t *policy)
+{
+    return fg_clearance_use(c->baton, policy);
+}
+
 /* --- deciding --------------------------------------------------------------------------------- */
 
 /* A form whose time is over is open by itself; the first post to anything guarded says so. */
@@ -163,6 +168,8 @@ static void decide(fg_request_t *fr)
                                           .capture = ask_capture,
                                           .dnsbl = ask_dnsbl,
                                           .verify = fg_ask_verify,
+                                          .challenge = ask_challenge,
+                                          .cleared = ask_cleared,
                                           .now = ask_now,
                                           .note = note,
                                           .closed = closed};
@@ -274,6 +281,9 @@ static int carry_out(fg_request_t *fr)
     switch (verdict->outcome) {
     case FG_OUT_ACCEPT:
         fg_logline(fr, verdict, FG_LOG_DONE);
+        if (fr->c.verified != NULL && fr->c.verified->captcha_clearance.uses > 0) {
+            fg_clearance_grant(fr, fr->c.verified);
+        }
         break;
     case FG_OUT_PASS:
         break;

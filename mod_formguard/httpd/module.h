@@ -32,6 +32,7 @@ typedef struct fg_server_conf {
     apr_uint32_t counters;      /**< keys of the table */
     int slots;                  /**< workers that may wait for a vendor; 0: a quarter of them */
     const char *pages;          /**< folder of page templates, or NULL */
+    const char *signing_key;    /**< path, or NULL */
     const char *dnsbl_resolver; /**< `ADDRESS:PORT,...`, or NULL for the system's */
     ap_expr_info_t *site;       /**< what the key `site` is, of a virtual host, or NULL */
 } fg_server_conf_t;
@@ -55,7 +56,12 @@ void *fg_merge_server_config(apr_pool_t *pool, void *base, void *add);
 /* --- runtime.c -------------------------------------------------------------------------------- */
 
 /** Things said once in the life of a configuration, whichever process comes to it first. */
-typedef enum fg_said { FG_SAID_DEFAULT_LIMIT, FG_SAID_NO_GEO, FG_SAID_NO_SECRET } fg_said_t;
+typedef enum fg_said {
+    FG_SAID_DEFAULT_LIMIT,
+    FG_SAID_NO_GEO,
+    FG_SAID_NO_SECRET,
+    FG_SAID_NO_WIDGET
+} fg_said_t;
 
 /** What every request uses. Set up at start, the same in all processes but for `client`. */
 typedef struct fg_runtime {
@@ -63,6 +69,7 @@ typedef struct fg_runtime {
     fg_slots_t *slots;
     fg_closures_t *closures;
     fg_stats_t *stats;
+    fg_altcha_t *altcha; /**< the captcha built in */
     fg_throttle_t *throttle;
     fg_counters_t *spent; /**< tokens that were used, see core/spent.h */
     fg_breaker_t *breaker;
@@ -217,6 +224,35 @@ const char *fg_pages_refusal(apr_pool_t *pool, int language, int status, const c
  * @return 0 to 1000; the most specific range counts
  */
 int fg_accept_quality(apr_pool_t *pool, const char *header, const char *value);
+
+/* --- altcha.c, wellknown.c -------------------------------------------------------------------- */
+
+/**
+ * Find or make the key of the captcha built in.
+ * @param runtime its `altcha` is set, in pconf
+ * @return 1, or 0 after an error was logged
+ */
+int fg_altcha_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_pool_t *pconf,
+                     apr_pool_t *ptemp, server_rec *s);
+
+/**
+ * Count that a client asks for a challenge.
+ * @param now steady time
+ * @return how many it has asked for in ten minutes, this one included
+ */
+apr_uint32_t fg_altcha_recent(const fg_address_t *client, apr_time_t now);
+
+/** Judge a solution that was posted. @param result filled in always */
+void fg_altcha_verify(const fg_request_t *fr, const char *token, fg_captcha_result_t *result);
+
+/** Use up one step of the clearance that came with a request. @return 1 if it has a good one */
+int fg_clearance_use(const fg_request_t *fr, const fg_policy_t *policy);
+
+/** Give the visitor a clearance, as the policy says: a cookie. */
+void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy);
+
+/** Register what serves challenges and the widget. */
+void fg_wellknown_register(void);
 
 /* --- count.c ---------------------------------------------------------------------------------- */
 

@@ -151,7 +151,6 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
     const char *error;
 
     (void)plog;
-    (void)ptemp;
     runtime.client = NULL;
     runtime.dnsbl = NULL;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
@@ -163,6 +162,9 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (!fg_shared_set_up(conf, &runtime, pconf, s) || !set_up_slots(conf, pconf, s)) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (!fg_altcha_set_up(conf, &runtime, pconf, ptemp, s)) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     find_temp_dir(pconf, s);

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use lib 't/lib', '../lib', 'build/checks', '../../build/checks';
+use FormGuard::Altcha;
 use FormGuard::Httpd;
 use FormGuard::Process;
 use FormGuard::Vendor;
@@ -81,13 +82,14 @@ my %PLACE = (
     '/etc/httpd/company-ca.pem' => $vendor->ca,
     '/etc/httpd/formguard-pages' => "$dir/pages",
     'https://www.recaptcha.net/recaptcha/api/siteverify' => $vendor->url,
+    '/etc/httpd/formguard/signing-key' => "$dir/signing-key",
     '127.0.0.1:53' => "127.0.0.1:$dns_port",
 );
 
 sub placed
 {
     my ($text) = @_;
-    $text =~ s{^(\s*FormGuard(?:GeoDatabase|Pages|CaptchaSecretFile|CaptchaCAFile|CaptchaEndpoint|DNSBLResolver)) (\S+)$}
+    $text =~ s{^(\s*FormGuard(?:GeoDatabase|Pages|SigningKeyFile|CaptchaSecretFile|CaptchaCAFile|CaptchaEndpoint|DNSBLResolver)) (\S+)$}
               {"$1 " . ($PLACE{$2} // die "the manual names $2, for which this test has nothing\n")}mge;
     return $text;
 }
@@ -99,6 +101,7 @@ sub placed
 # Sent is, besides what FormGuard::Client's request takes:
 #   n => how often (1), method => POST, path => /contact.php, from => address (one of the example's own),
 #   each => sub that makes the address of the nth post, form => (a name, an address and a message), token => a captcha's,
+#   solve => the form whose challenge is solved for it, work => how much that is, keep => 1 for the answer's cookie, with which kept => 1 posts,
 #   twin => 1 for the example's second host, before and after => sub, and what is expected of it:
 #   seconds => [least, most], asked => how often the service is, remoteip => 0: it is not told the address
 # Before the steps may stand what the example needs around it:
@@ -241,11 +244,22 @@ my %DOES = (
         ],
     ],
     FormGuardCaptcha => [
+        [['solved', { solve => '/contact.php' }, '200x1'], ['not solved', {}, '403x1', $refused->('FG1400', 403)], ['another script', { path => '/other.php' }, '200x1']],
         captcha_rows('ok', ['another script', { path => '/other.php' }, '200x1']),
         captcha_rows('ok-score-0.9-action-contact', ['too low', { token => 'ok-score-0.2-action-contact' }, '403x1', $refused->('FG1406', 403)]),
     ],
     FormGuardCaptchaWhen => [
         [['in Japan', { n => 2, from => '203.0.113.2' }, '200x2'], ['elsewhere', { from => '192.0.2.2' }, '403x1', $refused->('FG1400', 403)]],
+    ],
+    FormGuardCaptchaVerify => [
+        [['looks like one', { path => '/contact.php?_wpcf7=1', form => { %FORM, _wpcf7_recaptcha_response => 'x' x 400 }, asked => 0 }, '200x1'],
+            ['none', { path => '/contact.php?_wpcf7=1' }, '403x1', $refused->('FG1400', 403)]],
+    ],
+    FormGuardCaptchaDifficulty => [
+        [['solved', { solve => '/contact.php', work => 100000 }, '200x1']],
+    ],
+    FormGuardCaptchaClearance => [
+        [['solved', { solve => '/contact.php', keep => 1 }, '200x1'], ['the next two', { n => 3, kept => 1 }, '200x2 403x1', $refused->('FG1400', 403)]],
     ],
     FormGuardCaptchaSiteKey => [captcha_rows('ok')],
     FormGuardCaptchaSecret => [captcha_rows('ok')],
@@ -300,6 +314,7 @@ my %DOES = (
     FormGuardCounters => [[sub { is status()->{counters}{capacity}, 524288, 'as many' }]],
     FormGuardCaptchaSlots => [[sub { is status()->{captcha_slots}{total}, 16, 'as many' }]],
     FormGuardDNSBLResolver => [[sub { like slurp("$dir/queries"), qr/ 77\.100\.51\.198\.zen\.spamhaus\.org /, 'it was asked for FormGuardDNSBL' }]],
+    FormGuardSigningKeyFile => [[sub { is sprintf('%04o', (stat "$dir/signing-key")[2] & 07777), '0600', 'made, for its owner alone' }]],
     FormGuardSite => [
         [
             { twin => 1, main => "<DirectoryMatch \"/\@EX\@b?/\">\nFormGuard On\nFormGuardLimit site 4/1h\n</DirectoryMatch>\n" },
@@ -453,7 +468,7 @@ $main .= "<Directory \@HTDOCS\@/$_->{id}>\nAllowOverride AuthConfig" . ($_->{nam
 my $httpd = FormGuard::Httpd->new(
     mpm => 'prefork', php => 'mod', config => $main . $vhosts, files => \%files, loglevel => 'warn formguard:notice'
 );
-$httpd->log_ok('httpd starts with all examples, and says nothing');
+$httpd->log_ok('httpd starts with all examples, and says nothing but of the key', qr/ FG2401: the key that signs challenges was made: /);
 
 sub status { return $httpd->client->get('/all-of-it?json')->json }
 
@@ -466,15 +481,22 @@ sub send_all
     my $token = delete $o{token};
     $token = FormGuard::Vendor::fresh($token) if defined $token;
     my ($n, $method, $path, $each) = delete @o{qw(n method path each)};
+    my ($solve, $work, $keep, $kept) = delete @o{qw(solve work keep kept)};
     delete @o{qw(before after seconds asked remoteip)};
     $o{form} ||= { %FORM, defined $token ? ($TOKEN => $token) : () } if $method ne 'GET';
-    $o{headers} = [Host => $host, @{ $o{headers} || [] }];
+    $o{headers} = [Host => $host, $kept ? (Cookie => $ex->{cookie}) : (), @{ $o{headers} || [] }];
+    if ($solve) {
+        my $challenge = FormGuard::Altcha::challenge($httpd->client, $solve, from => $o{from}, headers => [Host => $host]);
+        is $challenge->{maxnumber}, $work, 'as much work as the example says' if $work;
+        $o{form}{altcha} = FormGuard::Altcha::solve($challenge);
+    }
     delete $o{from} if !defined $o{from};
     my (@runs, $r);
     for my $i (1 .. $n) {
         $r = $httpd->client->request($method, $path, %o, $each ? (from => $each->($i)) : ());
         @runs && $runs[-1][0] == $r->status ? $runs[-1][1]++ : push @runs, [$r->status, 1];
     }
+    $ex->{cookie} = $r->header('Set-Cookie') =~ s/;.*//r if $keep;
     return (join(' ', map { "$_->[0]x$_->[1]" } @runs), $r);
 }
 

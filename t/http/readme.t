@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use lib 't/lib', '../lib';
+use FormGuard::Altcha;
 use FormGuard::Httpd;
 use FormGuard::Process;
 use FormGuard::Vendor;
@@ -63,7 +64,8 @@ my $PROVIDER = block(qr/^A provider/, qr/LoadModule/);
 my $EXCEPTION = block(qr/^A provider/, qr/<If/);
 my $COUNTRIES = block(qr/^A provider/, qr/GeoDatabase/);
 my $THREE = block(qr/^A site owner/, qr/^(?!.*Captcha)/s);
-my $CAPTCHA = block(qr/^A site owner/, qr/Captcha/);
+my $ALTCHA = block(qr/^A site owner/, qr/Captcha altcha/);
+my $CAPTCHA = block(qr/^A site owner/, qr/recaptcha/);
 my $STATUS = block(qr/^Status page/, qr/SetHandler/);
 is scalar(keys %used), scalar @blocks, 'no block of README is run by nobody' or diag map { "$_->[1]\n" } @blocks;
 my $EXAMPLE = placed(slurp("$TOP/conf.d/formguard.conf"));
@@ -79,6 +81,7 @@ my %config = (
     'README, provider and exception' => $PROVIDER . $EXCEPTION,
     'README, provider and countries' => $PROVIDER . $COUNTRIES,
     'README, .htaccess in a directory' => $PROVIDER . "<Directory \@HTDOCS\@>\n$THREE</Directory>\n",
+    'README, captcha built in' => $PROVIDER . "<Directory \@HTDOCS\@>\n$ALTCHA</Directory>\n",
     'README, captcha in a directory' => $PROVIDER . "<Directory \@HTDOCS\@>\n$CAPTCHA</Directory>\n",
     'README, status page' => $PROVIDER . $STATUS,
     'conf.d' => $EXAMPLE,
@@ -209,6 +212,20 @@ subtest 'README: .htaccess of three lines' => sub {
     $httpd->log_ok('error_log', $OK => 10, qr{ FG1100: refused 429: too many posts: rule="ip 10/10m 60/1d" count=10 rate=10/10m } => 2,
         qr/ FG2003: FormGuard On without any rule means FormGuardLimit ip 10\/10m 60\/1d$/);
     $httpd->done;
+};
+
+subtest 'site owner: the captcha built in' => sub {
+    my $httpd = server('', '.htaccess' => $ALTCHA);
+    my ($challenge) = $README =~ /<altcha-widget challenge="([^"]+)"/ or die "README shows no widget\n";
+    my ($script) = $README =~ /<script src="([^"]+)"/ or die "README shows no script\n";
+    my %me = (from => '203.0.113.50');
+    my $r = $httpd->client->get($challenge, %me);
+    is $r->status, 200, 'the challenge is where README says';
+    is $httpd->client->post('/contact.php', form => { altcha => FormGuard::Altcha::solve($r->json) }, %me)->status, 200, 'solved: passes';
+    is $httpd->client->post('/contact.php', form => { a => 1 }, %me)->status, 403, 'not solved: refused';
+    like $script, qr{^\Q$FormGuard::Altcha::SCRIPT\E\z}, 'the widget is where it is served';
+    $httpd->log_ok('altcha', $OK, qr/ FG1400: refused 403: /);
+    $httpd->done('altcha: nothing more');
 };
 
 subtest 'README: .htaccess with a captcha' => sub {

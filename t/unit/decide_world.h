@@ -36,6 +36,7 @@ static struct world {
     const char *query;
     fg_captcha_result_t result;
     fg_captcha_result_t solved; /* what is said of an answer to the built-in challenge */
+    int cleared; /* what becomes of a clearance */
     fg_dnsbl_result_t listing;
     fg_time_t now;
     fg_time_t later; /* what the clock says when asked again */
@@ -125,6 +126,14 @@ static inline void op_challenge(fg_case_t *c, const fg_policy_t *policy, const c
     *result = world.solved;
 }
 
+static inline int op_cleared(fg_case_t *c, const fg_policy_t *policy)
+{
+    (void)c;
+    assert_true(policy->captcha_clearance.uses > 0);
+    call("cleared");
+    return world.cleared;
+}
+
 static inline fg_time_t op_now(fg_case_t *c)
 {
     (void)c;
@@ -157,6 +166,7 @@ static const fg_server_ops_t ops = {.country = op_country,
                                     .dnsbl = op_dnsbl,
                                     .verify = op_verify,
                                     .challenge = op_challenge,
+                                    .cleared = op_cleared,
                                     .now = op_now,
                                     .note = op_note,
                                     .closed = op_closed,

@@ -559,7 +559,7 @@ static void test_names(void **state)
     assert_null(fg_captcha_provider("recaptcha"));
     assert_null(fg_captcha_provider(""));
     assert_null(fg_captcha_provider("off"));
-    assert_string_equal(fg_captcha_provider_names(pool), "recaptcha-v2, recaptcha-v3");
+    assert_string_equal(fg_captcha_provider_names(pool), "altcha, recaptcha-v2, recaptcha-v3");
     for (i = FG_CAUSE_NONE + 1; i < FG_CAUSE_COUNT; i++) {
         assert_int_equal(fg_cause_by_name(fg_cause_name((fg_cause_t)i)), i);
     }

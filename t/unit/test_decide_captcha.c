@@ -69,6 +69,52 @@ static void the_token_is_the_one_php_sees(void **state)
     assert_string_equal(world.token, "last");
 }
 
+static void an_own_captcha_is_found_in_its_own_field_too(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha altcha");
+    configure("FormGuardCaptchaField _wpcf7_recaptcha_response");
+    world.posted = "altcha=mine";
+    assert_accepted(decide());
+    assert_string_equal(world.token, "mine");
+    world.posted = "altcha=mine&_wpcf7_recaptcha_response=named";
+    assert_accepted(decide());
+    assert_string_equal(world.token, "named");
+    world.posted = "";
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+}
+
+static void an_application_asks_for_itself(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaVerify application");
+    world.posted = "g-recaptcha-response=t";
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now");
+    world.posted = "g-recaptcha-response=";
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    world.posted = "g-recaptcha-response=a+b";
+    assert_refused(decide(), FG_CAPTCHA_SHAPE);
+}
+
+static void a_clearance_stands_for_a_token(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaClearance 10m");
+    world.cleared = 1;
+    world.posted = "g-recaptcha-response=stale";
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now cleared");
+    world.cleared = 0;
+    world.posted = "x=1";
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    world.posted = "g-recaptcha-response=t";
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now cleared verify now");
+}
+
 static void what_the_vendor_says_is_the_verdict(void **state)
 {
     static const fg_reason_t reasons[] = {FG_CAPTCHA_REJECTED, FG_CAPTCHA_EXPIRED,
@@ -318,6 +364,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_token_that_can_be_none_asks_no_vendor),
         TEST(the_token_is_the_one_php_sees),
+        TEST(an_own_captcha_is_found_in_its_own_field_too),
+        TEST(an_application_asks_for_itself),
+        TEST(a_clearance_stands_for_a_token),
         TEST(what_the_vendor_says_is_the_verdict),
         TEST(an_accepted_post_keeps_its_score),
         TEST(a_vendor_that_is_down_refuses_unless_told_otherwise),

@@ -62,9 +62,10 @@ static void captcha_settings(void **state)
                                 "bad-secret or busy, each with =allow, =refuse or =altcha";
     static const char host[] = " is no host name (no scheme, port or path belongs to it)";
     const line_wrong_t cases[] = {
-        {"FormGuardCaptcha", "takes one value: off|recaptcha-v2|recaptcha-v3"},
-        {"FormGuardCaptcha recaptcha", "'recaptcha' is none of off, recaptcha-v2, recaptcha-v3"},
-        {"FormGuardCaptcha none", "'none' is none of off, recaptcha-v2, recaptcha-v3"},
+        {"FormGuardCaptcha", "takes one value: off|altcha|recaptcha-v2|recaptcha-v3"},
+        {"FormGuardCaptcha recaptcha",
+         "'recaptcha' is none of off, altcha, recaptcha-v2, recaptcha-v3"},
+        {"FormGuardCaptcha none", "'none' is none of off, altcha, recaptcha-v2, recaptcha-v3"},
         {"FormGuardCaptchaSiteKey", "takes one value: KEY"},
         {"FormGuardCaptchaSiteKey a b", "takes one value: KEY"},
         {"FormGuardCaptchaField a b", "takes one value: NAME"},

@@ -124,6 +124,9 @@ sub _folders
 {
     my ($self) = @_;
     make_path(map { "$self->{dir}/$_" } qw(htdocs cgi-bin logs run tmp));
+    # A key that is there, as at every start of a server but the first.
+    $self->_write("$self->{dir}/signing-key", join('', map { sprintf '%02x', rand 256 } 1 .. 32) . "\n", 0600)
+        if !-e "$self->{dir}/signing-key";
     chown((getpwnam $self->{user})[2, 3], map { "$self->{dir}/$_" } qw(run tmp)) if $self->{user};
 }
 

@@ -110,6 +110,7 @@ sub text
     $out .= "User $s->{user}\nGroup " . FormGuard::Process::server_group() . "\n" if $s->{user};
     $out .= "ScriptSock cgid.sock\n" if $s->{mpm} ne 'prefork';
     $out .= "LoadModule formguard_module $s->{module}\n" if $s->{module};
+    $out .= "FormGuardSigningKeyFile signing-key\n" if $s->{module};
     my $level = $s->{loglevel} || 'warn formguard:info';
     $level =~ s/\s*\bformguard:\w+//g if !$s->{module};
     $out .= "ErrorLog logs/error_log\nLogLevel $level\n"

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The captcha built in, as far as httpd is concerned: its key, what a solution is good for, and the
+ * cookie that lets the next step of a form pass. */
+#include <string.h>
+
+#include "apr_siphash.h"
+#include "apr_strings.h"
+
+#include "http_core.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "util_cookies.h"
+
+#include "core/clearance.h"
+#include "core/signing_key.h"
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+#define RETAINED_KEY "mod_formguard signing key"
+
+/* Names the counters of this file, which no rule of a configuration does. */
+#define RULE_CHALLENGES APR_UINT64_C(0x616c74636861)
+#define RULE_CLEARANCE  APR_UINT64_C(0x636c656172)
+
+/* How far back a client's challenges count for the work of the next one. */
+static const fg_rate_t lately = {1000, apr_time_from_sec(600)};
+
+/* --- the key ---------------------------------------------------------------------------------- */
+
+/* Good as long as httpd isn't stopped: what was asked for before must be judged after a restart. */
+static apr_status_t key_in_memory(unsigned char *key)
+{
+    unsigned char *kept = ap_retained_data_get(RETAINED_KEY);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (kept == NULL) {
+        kept = ap_retained_data_create(RETAINED_KEY, FG_ALTCHA_KEY_BYTES);
+        rv = fg_signing_key_random(kept);
+    }
+    memcpy(key, kept, FG_ALTCHA_KEY_BYTES);
+    return rv;
+}
+
+static int find_key(const fg_server_conf_t *conf, unsigned char *key, apr_pool_t *ptemp,
+                    server_rec *s)
+{
+    const char *path = conf->signing_key != NULL ? conf->signing_key : FG_STATE_DIR "/signing-key";
+    int made = 0;
+    const char *error;
+
+    if (conf->signing_key == NULL) {
+        apr_dir_make(FG_STATE_DIR, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE, ptemp);
+    }
+    error = fg_signing_key_load(key, path, &made, ptemp);
+    if (error == NULL) {
+        if (made) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "FG2401: the key that signs challenges was made: %s", path);
+        }
+        return 1;
+    }
+    if (conf->signing_key != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2402: FormGuardSigningKeyFile '%s' %s", path,
+                     error);
+        return 0;
+    }
+    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, s,
+                 "FG2403: '%s' %s: the key that signs challenges lives until httpd is stopped",
+                 path, error);
+    return key_in_memory(key) == APR_SUCCESS;
+}
+
+int fg_altcha_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_pool_t *pconf,
+                     apr_pool_t *ptemp, server_rec *s)
+{
+    unsigned char key[FG_ALTCHA_KEY_BYTES];
+
+    if (!find_key(conf, key, ptemp, s)) {
+        return 0;
+    }
+    if (fg_altcha_create(&runtime->altcha, key, pconf) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2402: OpenSSL has no HMAC-SHA-256");
+        return 0;
+    }
+    return 1;
+}
+
+/* --- challenges and solutions ----------------------------------------------------------------- */
+
+apr_uint32_t fg_altcha_recent(const fg_address_t *client, apr_time_t now)
+{
+    fg_counters_t *counters = fg_runtime()->counters;
+    unsigned char who[FG_ADDRESS_KEY_MAX];
+    apr_size_t len = fg_address_client_key(client, who);
+
+    return fg_counters_consume(counters, fg_counters_key(counters, RULE_CHALLENGES, 0, who, len),
+                               &lately, 1, now, NULL)
+        .used;
+}
+
+static fg_altcha_subject_t subject_of(const fg_request_t *fr)
+{
+    fg_altcha_subject_t subject = {fr->r->server->server_hostname, fg_facts_path_asked(fr->r),
+                                   &fr->c.client};
+
+    return subject;
+}
+
+void fg_altcha_verify(const fg_request_t *fr, const char *token, fg_captcha_result_t *result)
+{
+    fg_altcha_subject_t subject = subject_of(fr);
+    char id[FG_ALTCHA_ID_MAX];
+
+    fg_altcha_judge(fg_runtime()->altcha, &subject, token, fr->c.now.wall, result, id, fr->r->pool);
+}
+
+/* --- clearance -------------------------------------------------------------------------------- */
+
+/* One a form, so that two forms of a site don't take each other's away. */
+static const char *cookie_name(const fg_request_t *fr)
+{
+    static const unsigned char key[APR_SIPHASH_KSIZE] = "formguard form.";
+    const char *path = fg_facts_path_asked(fr->r);
+
+    return apr_psprintf(fr->r->pool, "formguard-%08x",
+                        (unsigned int)apr_siphash24(path, strlen(path), key));
+}
+
+int fg_clearance_use(const fg_request_t *fr, const fg_policy_t *policy)
+{
+    const fg_runtime_t *runtime = fg_runtime();
+    fg_altcha_subject_t subject = subject_of(fr);
+    fg_rate_t uses = {policy->captcha_clearance.uses, policy->captcha_clearance.life};
+    const char *text = NULL;
+    const char *nonce;
+
+    if (ap_cookie_read(fr->r, cookie_name(fr), &text, 0) != APR_SUCCESS || text == NULL) {
+        return 0;
+    }
+    nonce = fg_clearance_check(runtime->altcha, &subject, text, fr->c.now.wall, fr->r->pool);
+    return nonce != NULL && fg_counters_consume(runtime->counters,
+                                                fg_counters_key(runtime->counters, RULE_CLEARANCE,
+                                                                0, nonce, FG_CLEARANCE_NONCE),
+                                                &uses, 1, fr->c.now.steady, NULL)
+                                .admitted;
+}
+
+void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy)
+{
+    request_rec *r = fr->r;
+    fg_altcha_subject_t subject = subject_of(fr);
+    apr_interval_time_t life = policy->captcha_clearance.life;
+    const char *text =
+        fg_clearance_make(fg_runtime()->altcha, &subject, fr->c.now.wall + life, r->pool);
+
+    if (text != NULL) {
+        ap_cookie_write(r, cookie_name(fr), text,
+                        strcmp(ap_http_scheme(r), "https") == 0
+                            ? "Path=/;HttpOnly;SameSite=Lax;Secure"
+                            : "Path=/;HttpOnly;SameSite=Lax",
+                        (long)apr_time_sec(life), r->err_headers_out, NULL);
+    }
+}
