@@ -13,6 +13,7 @@
 
 #include "core/clearance.h"
 #include "core/signing_key.h"
+#include "core/spent.h"
 #include "module.h"
 
 APLOG_USE_MODULE(formguard);
@@ -107,12 +108,30 @@ static fg_altcha_subject_t subject_of(const fg_request_t *fr)
     return subject;
 }
 
-void fg_altcha_verify(const fg_request_t *fr, const char *token, fg_captcha_result_t *result)
+apr_interval_time_t fg_altcha_life(const fg_policy_t *policy)
 {
+    const fg_captcha_provider_t *altcha = fg_captcha_provider("altcha");
+
+    return fg_policy_captcha(policy) == altcha ? fg_policy_captcha_life(policy) : altcha->life;
+}
+
+void fg_altcha_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
+                      fg_captcha_result_t *result)
+{
+    const fg_request_t *fr = c->baton;
+    const fg_runtime_t *runtime = fg_runtime();
     fg_altcha_subject_t subject = subject_of(fr);
     char id[FG_ALTCHA_ID_MAX];
+    fg_spent_claim_t claim;
 
-    fg_altcha_judge(fg_runtime()->altcha, &subject, token, fr->c.now.wall, result, id, fr->r->pool);
+    fg_altcha_judge(runtime->altcha, &subject, token, c->now.wall, result, id, fr->r->pool);
+    /* Only what was solved: nobody fills the table without the work. */
+    if (result->reason == FG_ACCEPTED &&
+        !fg_spent_claim(runtime->spent, "altcha", id, fg_altcha_life(policy), c->now.steady,
+                        &claim)) {
+        result->reason = FG_CAPTCHA_EXPIRED;
+        result->detail = "used before";
+    }
 }
 
 /* --- clearance -------------------------------------------------------------------------------- */
@@ -139,9 +158,9 @@ int fg_clearance_use(const fg_request_t *fr, const fg_policy_t *policy)
         return 0;
     }
     nonce = fg_clearance_check(runtime->altcha, &subject, text, fr->c.now.wall, fr->r->pool);
-    return nonce != NULL && fg_counters_consume(runtime->counters,
-                                                fg_counters_key(runtime->counters, RULE_CLEARANCE,
-                                                                0, nonce, FG_CLEARANCE_NONCE),
+    return nonce != NULL && fg_counters_consume(runtime->spent,
+                                                fg_counters_key(runtime->spent, RULE_CLEARANCE, 0,
+                                                                nonce, FG_CLEARANCE_NONCE),
                                                 &uses, 1, fr->c.now.steady, NULL)
                                 .admitted;
 }

@@ -168,7 +168,7 @@ static void decide(fg_request_t *fr)
                                           .capture = ask_capture,
                                           .dnsbl = ask_dnsbl,
                                           .verify = fg_ask_verify,
-                                          .challenge = ask_challenge,
+                                          .challenge = fg_altcha_verify,
                                           .cleared = ask_cleared,
                                           .now = ask_now,
                                           .note = note,

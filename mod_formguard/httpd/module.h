@@ -242,8 +242,12 @@ int fg_altcha_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_po
  */
 apr_uint32_t fg_altcha_recent(const fg_address_t *client, apr_time_t now);
 
-/** Judge a solution that was posted. @param result filled in always */
-void fg_altcha_verify(const fg_request_t *fr, const char *token, fg_captcha_result_t *result);
+/** How long a challenge is good where `policy` asks for it, microseconds. */
+apr_interval_time_t fg_altcha_life(const fg_policy_t *policy);
+
+/** Judge a solution that was posted, good once. @param result filled in always */
+void fg_altcha_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
+                      fg_captcha_result_t *result);
 
 /** Use up one step of the clearance that came with a request. @return 1 if it has a good one */
 int fg_clearance_use(const fg_request_t *fr, const fg_policy_t *policy);

@@ -101,6 +101,10 @@ void fg_ask_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
     fg_captcha_check_t check = {.provider = fg_policy_captcha(policy)};
     fg_verify_news_t news;
 
+    if (check.provider->ask == NULL) {
+        fg_altcha_verify(c, policy, token, result);
+        return;
+    }
     check.secret = policy->captcha_secret;
     check.endpoint = policy->captcha_endpoint;
     check.ca_file = policy->captcha_ca_file;

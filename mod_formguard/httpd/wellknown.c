@@ -101,7 +101,6 @@ static int send_challenge(request_rec *r)
 {
     static const fg_policy_t nothing_set;
     const char *asked = form_asked(r);
-    const fg_captcha_provider_t *provider = fg_captcha_provider("altcha");
     const fg_policy_t *policy;
     fg_difficulty_t difficulty;
     apr_interval_time_t life;
@@ -124,7 +123,7 @@ static int send_challenge(request_rec *r)
         policy = &nothing_set; /* behind a rewrite rule, say, where it can't be seen from here */
     }
     difficulty = fg_policy_captcha_difficulty(policy);
-    life = fg_policy_captcha(policy) == provider ? fg_policy_captcha_life(policy) : provider->life;
+    life = fg_altcha_life(policy);
     fg_facts_client(r, &client);
     subject.host = r->server->server_hostname;
     subject.path = form->parsed_uri.path != NULL ? form->parsed_uri.path : asked;

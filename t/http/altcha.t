@@ -124,8 +124,16 @@ subtest 'one form, one neighbourhood, once, for a time' => sub {
     is mails_since(), 2, 'one mail of all these, and its reply';
     is post($httpd, $FORM, $token, from => '198.51.100.200')->status, 200, 'a neighbour of the same net passes';
     is mails_since(), 2, 'and is delivered';
-    $httpd->log_ok('good for', $OK, 2, qr/ FG1402: .* solved-for=another-form /, qr/ FG1402: .* solved-for=another-client /,
-        qr/ FG1402: .* not-solved /, 3, qr/ FG1403: /);
+    is post($httpd, $FORM, $token, from => $me)->status, 403, 'not a second time';
+    my $rewritten = FormGuard::Altcha::payload({ %$c }, $number) =~ s/=+\z//r;
+    is post($httpd, $FORM, $rewritten, from => $me)->status, 403, 'however it is written';
+    is mails_since(), 0, 'none of these';
+    my $shared = solved($httpd, $FORM, from => $me);
+    my @status = FormGuard::Client::parallel(8, sub { post($httpd, $FORM, $shared, from => $me)->status });
+    is join(' ', sort @status), '200' . ' 403' x 7, 'of eight at once one passes';
+    is mails_since(), 2, 'and one is delivered';
+    $httpd->log_ok('good for', $OK, 3, qr/ FG1402: .* solved-for=another-form /, qr/ FG1402: .* solved-for=another-client /,
+        qr/ FG1402: .* not-solved /, 3, qr/ FG1403: /, [9, 10], qr/ FG1401: /, [0, 1]);
 };
 
 subtest 'more work for who asks often' => sub {
@@ -198,7 +206,10 @@ subtest 'a form with a confirmation screen' => sub {
 subtest 'solutions outlive restarts' => sub {
     my $me = visitor();
     my @token = map { solved($httpd, $FORM, from => $me) } 1 .. 3;
+    my $used = solved($httpd, $FORM, from => $me);
+    is post($httpd, $FORM, $used, from => $me)->status, 200, 'one is used';
     $httpd->restart('graceful');
+    is post($httpd, $FORM, $used, from => $me)->status, 403, 'what was used before stays used';
     is post($httpd, $FORM, $token[0], from => $me)->status, 200, 'a graceful one';
     $httpd->stop;
     $httpd->start;
@@ -212,7 +223,7 @@ subtest 'solutions outlive restarts' => sub {
     $twin->write_file('f/.htaccess', $TWO_LINES . $EASY);
     is post($twin, $FORM, $token[2], from => $me)->status, 200, 'and are good on a machine with the same key';
     mails_since();
-    $httpd->log_ok('restarts', $OK, 2);
+    $httpd->log_ok('restarts', $OK, 3, qr/ FG1403: /);
     $twin->log_ok('twin', $OK);
     $twin->done('twin: nothing more');
 };
