@@ -99,6 +99,21 @@ push @CASES, (
             { type => $FORM, body_bytes => $LARGE, status => 429, log => [qr{ FG1100: .* rule="form 7/1d" }] },    # and what passes is counted
         ],
     },
+    # The field may stand behind what is read: whoever pads his post must not get past for it. Where uploads pass by the
+    # same URL, over=pass is what the provider or the owner says; and they count.
+    (map { my ($over_, $is) = @$_; {
+        name => "FormGuardFormField and a body over the limit, $over_: taken for a submission, whatever was read of it",
+        htaccess => "FormGuard On\nFormGuardFormField mail action=send /api/*\nFormGuardLimit ip 6/10m\nFormGuardBodyLimit 100 over=$over_\n",
+        requests => [
+            { type => $FORM, body_bytes => 'a=b', status => 200 },    # no field: nobody's business
+            (map { { type => $FORM, body_bytes => $_, status => $is } } $LARGE, "mail=x&$LARGE", "$LARGE&mail=x"),
+            { type => $FORM, body_bytes => $LARGE, chunks => [1, 50, 70_000], status => $is },
+            (map { { path => "echo.php$_", type => $FORM, body_bytes => $LARGE, status => $is } } '?action=send', '?action=other'),
+            # what passes is counted; what is refused comes before the limits of such a policy
+            { type => $FORM, body_bytes => 'mail=x', status => $is == 200 ? 429 : 200 },
+        ],
+        log => $is == 200 ? [qr{ FG1000: accepted: body over the limit passed uninspected } => 6, qr/ FG1100: /] : [$over => 6, $OK],
+    } } ['refuse', 413], ['pass', 200]),
     {
         name => 'LimitRequestBody of httpd is httpd\'s own answer', htaccess => "FormGuard On\n${RULES}LimitRequestBody 1000\n",
         requests => [
