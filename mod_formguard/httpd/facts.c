@@ -103,7 +103,28 @@ const char *fg_facts_path(request_rec *r)
 {
     request_rec *first = first_request(r);
 
+    if (first->finfo.filetype == APR_NOFILE && !first->proxyreq) {
+        /* What stands behind the first name that does not exist is path info to httpd: in
+         * /wp-json/contact-form-7/v1/... all but /wp-json. */
+        return path_asked_for(first);
+    }
     return without_path_info(first, path_asked_for(first));
+}
+
+/* 1 if what answers the URL needs no file here: an application behind a proxy. To PHP-FPM a URL
+ * without a file is as much a 404 as to anybody. */
+static int is_proxied(const request_rec *r)
+{
+    return r->proxyreq || (r->handler != NULL && strncmp(r->handler, "proxy:", 6) == 0 &&
+                           strstr(r->handler, "fcgi://") == NULL);
+}
+
+/* What stands for the script where a URL leads to no file: one thing for all of them, or each
+ * made-up URL would be a form of its own. A handler that needs no file (SetHandler in <Location>)
+ * is told from others; not a media type, of which there is one for each ending. */
+static const char *no_script(const request_rec *r)
+{
+    return r->handler == NULL || strchr(r->handler, '/') != NULL ? "" : r->handler;
 }
 
 const char *fg_facts_form(request_rec *r)
@@ -113,7 +134,10 @@ const char *fg_facts_form(request_rec *r)
 
     if (script == NULL || r->finfo.filetype != APR_REG) {
         script = file_of(r, r->uri, &info); /* proxied, or a URL without a file */
-        if (script == NULL) {
+        if (script == NULL && r->finfo.filetype == APR_NOFILE && !is_proxied(r)) {
+            script = no_script(r);
+        }
+        else if (script == NULL) {
             script = without_path_info(r, r->uri);
         }
     }

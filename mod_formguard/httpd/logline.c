@@ -39,11 +39,16 @@ static const char *rule_of(const fg_verdict_t *verdict, apr_pool_t *pool)
 /* ` file=/srv/www/uploads/x.php`: where nobody should post lies something to be looked at. */
 static const char *file_of(const fg_request_t *fr, const fg_verdict_t *verdict)
 {
-    const char *script = verdict->reason == FG_DENY ? strchr(fr->c.form, '\n') : NULL;
+    const char *script;
     char file[FG_LOG_PATH_MAX + 1];
 
-    return script == NULL ? ""
-                          : apr_pstrcat(fr->r->pool, " file=", fg_log_path(file, script + 1), NULL);
+    if (verdict->reason != FG_DENY) {
+        return "";
+    }
+    script = strchr(fr->c.form, '\n');
+    /* Where there is no file: the one somebody has looked for, or put there and taken away. */
+    script = script != NULL && script[1] == '/' ? script + 1 : fr->r->filename;
+    return apr_pstrcat(fr->r->pool, " file=", fg_log_path(file, script), NULL);
 }
 
 static int level_of(const fg_verdict_t *verdict, fg_log_kind_t kind)

@@ -159,7 +159,8 @@ const char *fg_facts_path(request_rec *r);
 /** What the key `site` counts by, in r->pool. */
 const char *fg_facts_site(request_rec *r);
 
-/** What the key `form` counts by: virtual host and script, in r->pool. */
+/** What the key `form` counts by, in r->pool: virtual host, a line end and the path of the script;
+ * of a URL that leads to no file no path but one word for all of them (of that handler). */
 const char *fg_facts_form(request_rec *r);
 
 /** The client's address as mod_remoteip left it. */

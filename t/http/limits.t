@@ -241,6 +241,25 @@ my @PLACES = (
         log => [$OK => 3],
     },
     {
+        name => 'URLs that lead to no file are one form, whatever they are called',
+        htaccess => $ON . "FormGuardLimit form 3/10m\n",
+        requests => [
+            (map { { form => 'a=1', path => $_, status => 404 } } 'a', 'b/c/d.php', 'e.html'),
+            (map { refused(1, path => $_, log => [qr{ rule="form 3/10m" count=3 .* form=/case\d+/\Q$_\E }]) } 'f', 'g/h', 'i.php/j'),
+            passes(3), refused(1, log => [qr{ FG1100: .* form=/case\d+/form\.cgi }]),
+        ],
+        log => [$OK => 6],
+    },
+    {
+        name => 'and so they are to a handler that finds no file',
+        config => "# \@CASE\@\n", htaccess => $ON . "FormGuardLimit form 2/10m\n",
+        requests => [
+            (map { { form => 'a=1', path => $_, status => 404 } } 'a.cgi', 'b.cgi/c'), refused(1, path => 'd.cgi'),
+            (map { { form => 'a=1', path => $_, status => 404 } } 'a', 'b'), refused(1, path => 'c'),
+        ],
+        log => [$OK => 4, $FULL => 2, qr{ AH0(?:1264|2811): .*script not found} => 2],
+    },
+    {
         name => 'the same rule twice counts once',
         htaccess => $ON . "FormGuardLimit ip 4/10m\nFormGuardLimit ip 4/10m\nFormGuardLimit  ip   4/10m\n",
         requests => [passes(4), refused(1)],

@@ -42,6 +42,11 @@ my @CASES = (
     { name => 'rewritten twice', htaccess => "$ON\nRewriteEngine On\nRewriteRule ^one\$ two\nRewriteRule ^two\$ sub/\n",
       files => { 'sub/index.php' => \'echo.php' }, path => 'one' },
 
+    { name => 'a URL of WordPress\'s REST interface, told whole', htaccess => "$ON$WORDPRESS", files => $INDEX,
+      path => 'wp-json/contact-form-7/v1/contact-forms/12/feedback' },
+    { name => 'a REST URL by FallbackResource, told whole', htaccess => "${ON}FallbackResource \@F\@/index.php\n", files => $INDEX,
+      path => 'wp-json/contact-form-7/v1/contact-forms/12/feedback' },
+
     { name => 'DirectoryIndex, On in .htaccess', htaccess => $ON, files => $INDEX, path => '' },
     { name => 'DirectoryIndex, On in <Files>', htaccess => "<Files index.php>\n$ON</Files>\n", files => $INDEX, path => '' },
     { name => 'DirectoryIndex, On in <Location>', files => $INDEX, path => '', config => "<Location \@F\@/index.php>\n$ON</Location>" },
@@ -130,8 +135,6 @@ sub run_case
     my ($httpd, $c) = @_;
     my $path = "$c->{f}/$c->{path}";
     my $form = "$c->{f}/" . ($c->{form} // $c->{path});
-    # Where httpd walked to the missing file /contact, the slash behind it is path info.
-    $form =~ s{/contact/\z}{/contact} if index($c->{htaccess} // '', $WORDPRESS) >= 0;
     my $proxied = $c->{name} =~ /proxy/;
     my @bad;
     for my $i (1 .. 3) {
