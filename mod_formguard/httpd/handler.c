@@ -317,26 +317,6 @@ static fg_request_t *judged_before(request_rec *r)
     return NULL;
 }
 
-static int later_pass(request_rec *r, fg_request_t *fr)
-{
-    if (!fr->judged) {
-        /* An ErrorDocument that httpd shows from within its own input filter, while the body is
-         * being read (413 of LimitRequestBody, 400 of a broken chunk). */
-        apr_table_setn(r->subprocess_env, "FORMGUARD_VERDICT", "refused");
-        fg_replay_insert_empty(r);
-        return DECLINED;
-    }
-    set_environment(r, fr);
-    if (fr->verdict.outcome == FG_OUT_ANSWERED ||
-        (fr->verdict.outcome == FG_OUT_REFUSE && !fr->verdict.would)) {
-        fg_replay_insert_empty(r); /* an ErrorDocument */
-    }
-    else {
-        fg_replay_insert(r, &fr->body);
-    }
-    return DECLINED;
-}
-
 /* mod_rewrite in a directory: all that runs in this pass is its internal redirect. */
 static int redirects(const request_rec *r)
 {
@@ -389,6 +369,76 @@ static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers,
         guarding |= c->layer[i].active;
     }
     return guarding;
+}
+
+/* 1 if a layer that guards this pass denies every post. Not one that looks for form fields: what
+ * the body holds is not known to it. */
+static int is_denied(request_rec *r, const fg_policy_stack_t *stack, fg_case_t *c)
+{
+    fg_policy_layers_t layers;
+    int denied = 0;
+    int i;
+
+    fg_policy_resolve(stack, &layers, r->pool);
+    guarding_layers(r, &layers, NULL, c);
+    for (i = 0; i < c->layers; i++) {
+        const fg_policy_t *policy = c->layer[i].policy;
+
+        c->layer[i].active = c->layer[i].active && policy->deny == FG_MODE_ON &&
+                             fg_policy_mode(policy) == FG_MODE_ON && policy->form_fields == NULL;
+        denied |= c->layer[i].active;
+    }
+    return denied;
+}
+
+/* What was accepted is a post still where Action hands it on to, and no post may belong there. The
+ * other rules of that place are left to the post that is sent there: this one was judged. */
+static int deny_later_pass(request_rec *r, const fg_request_t *earlier)
+{
+    const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
+    fg_request_t *fr;
+    fg_case_t c;
+
+    memset(&c, 0, sizeof(c));
+    if (earlier->verdict.reason == FG_DENY || !is_denied(r, stack, &c)) {
+        return DECLINED;
+    }
+    fr = apr_pcalloc(r->pool, sizeof(*fr));
+    fr->r = r;
+    fr->stack = stack;
+    fr->c = c;
+    fr->path = earlier->path;
+    fr->body = earlier->body;
+    ap_set_module_config(r->request_config, &formguard_module, fr);
+    decide(fr);
+    return carry_out(fr);
+}
+
+static int later_pass(request_rec *r, fg_request_t *fr)
+{
+    int status;
+
+    if (!fr->judged) {
+        /* An ErrorDocument that httpd shows from within its own input filter, while the body is
+         * being read (413 of LimitRequestBody, 400 of a broken chunk). */
+        apr_table_setn(r->subprocess_env, "FORMGUARD_VERDICT", "refused");
+        fg_replay_insert_empty(r);
+        return DECLINED;
+    }
+    /* Not of an ErrorDocument */
+    status = r->prev->status == HTTP_OK ? deny_later_pass(r, fr) : DECLINED;
+    if (status != DECLINED) {
+        return status;
+    }
+    set_environment(r, fr);
+    if (fr->verdict.outcome == FG_OUT_ANSWERED ||
+        (fr->verdict.outcome == FG_OUT_REFUSE && !fr->verdict.would)) {
+        fg_replay_insert_empty(r); /* an ErrorDocument */
+    }
+    else {
+        fg_replay_insert(r, &fr->body);
+    }
+    return DECLINED;
 }
 
 static int unguarded(request_rec *r)

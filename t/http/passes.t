@@ -264,6 +264,32 @@ sub not_a_submission
     $httpd->log_ok('no submission: nothing is logged');
 }
 
+# Action hands a post on to a script elsewhere, as a POST: where no post belongs, this one does not either.
+sub action_into_a_denied_folder
+{
+    my ($httpd) = @_;
+    for my $name ('guarded', 'detection', 'unguarded') {
+        my $mode = {guarded => $ON, detection => "FormGuard DetectionOnly\nFormGuardLimit ip 100/1m\n", unguarded => ''}->{$name};
+        for my $target (qw(denied open watched)) {
+            $httpd->write_file("act-$name-$target/.htaccess", "${mode}Action x-$target /act-$target/run.php\nAddHandler x-$target .form\n");
+            $httpd->write_file("act-$name-$target/a.form", '');
+        }
+    }
+    $httpd->write_file("act-$_/run.php", \'echo.php') for qw(denied open watched);
+    $httpd->write_file('act-denied/.htaccess', "FormGuard On\nFormGuardDeny On\n");
+    $httpd->write_file('act-watched/.htaccess', "FormGuard DetectionOnly\nFormGuardDeny On\n");
+    for my $name (qw(guarded detection unguarded)) {
+        my $r = post($httpd, "/act-$name-denied/a.form", '198.51.100.8');
+        is $r->status, 403, "Action of a folder $name into a denied one: refused";
+        unlike $r->body, qr/sha256/, 'and nothing runs';
+    }
+    $httpd->log_ok('and told, with the file', qr/ FG1000: accepted: .* form=\/act-(?:guarded|detection)-denied\/a\.form / => 2,
+        qr{ FG1220: refused 403: .* form=/act-\w+-denied/a\.form site=127\.0\.0\.1 file=\S+/act-denied/run\.php$} => 3);
+    is wrong(post($httpd, '/act-guarded-open/a.form', '198.51.100.8'), $httpd, 'accepted'), '', 'Action into an open folder: the post arrives whole';
+    is wrong(post($httpd, '/act-guarded-watched/a.form', '198.51.100.8'), $httpd, 'accepted'), '', 'and into one under DetectionOnly';
+    $httpd->log_ok('judged once', qr/ FG1000: accepted: / => 2);
+}
+
 sub external_redirect
 {
     my ($httpd) = @_;
@@ -277,7 +303,7 @@ sub external_redirect
 for (['event', 'fpm'], ['prefork', 'mod'], ['worker', 'cgi']) {
     my ($mpm, $php) = @$_;
     subtest "$mpm, PHP by $php" => sub {
-        my @modules = (modules => [qw(proxy proxy_http negotiation include filter)]);
+        my @modules = (modules => [qw(proxy proxy_http negotiation include filter actions)]);
         my $stock = FormGuard::Httpd->new(mpm => $mpm, php => $php, module => 0, @modules, expect_log => [qr/ AH01071: /, '*']);
         my @cases = map { +{ %$_ } } @CASES;
         my $n = 0;
@@ -296,6 +322,7 @@ for (['event', 'fpm'], ['prefork', 'mod'], ['worker', 'cgi']) {
         subrequests($httpd);
         detection_only($httpd);
         not_a_submission($httpd);
+        action_into_a_denied_folder($httpd);
         external_redirect($httpd);
         $httpd->done;
         $stock->done;
