@@ -113,7 +113,8 @@ static int make_challenge(const fg_altcha_t *altcha, const char *salt, apr_uint6
 /* --- making ----------------------------------------------------------------------------------- */
 
 const char *fg_altcha_challenge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject,
-                                apr_uint32_t work, apr_time_t expires, apr_pool_t *pool)
+                                apr_uint32_t work, apr_time_t now, apr_interval_time_t life,
+                                apr_pool_t *pool)
 {
     unsigned char random[NONCE + sizeof(apr_uint64_t)];
     char nonce[2 * NONCE + 1];
@@ -128,10 +129,10 @@ const char *fg_altcha_challenge(const fg_altcha_t *altcha, const fg_altcha_subje
     memcpy(&number, random + NONCE, sizeof(number));
     apr_escape_hex(nonce, random, NONCE, 0, NULL);
     salt = apr_psprintf(pool,
-                        "%s?expires=%" APR_TIME_T_FMT "&form=%016" APR_UINT64_T_HEX_FMT
-                        "&client=%016" APR_UINT64_T_HEX_FMT "&",
-                        nonce, apr_time_sec(expires), bind_form(altcha, subject, pool),
-                        bind_client(altcha, subject));
+                        "%s?expires=%" APR_TIME_T_FMT "&life=%" APR_TIME_T_FMT
+                        "&form=%016" APR_UINT64_T_HEX_FMT "&client=%016" APR_UINT64_T_HEX_FMT "&",
+                        nonce, apr_time_sec(now + life), apr_time_sec(life),
+                        bind_form(altcha, subject, pool), bind_client(altcha, subject));
     if (!make_challenge(altcha, salt, number % ((apr_uint64_t)work + 1), challenge) ||
         !fg_digest_sign(altcha->digest, challenge, signature)) {
         return NULL;
@@ -156,6 +157,7 @@ typedef struct solution {
 /* What a salt says. */
 typedef struct salt {
     apr_int64_t expires; /* seconds */
+    apr_int64_t life;    /* seconds */
     apr_uint64_t form;
     apr_uint64_t client;
 } salt_t;
@@ -203,23 +205,33 @@ static const char *hash_at(const char *p, const char *name, apr_uint64_t *value)
     return *p == '&' ? p + 1 : NULL;
 }
 
+/* `name=DIGITS&` */
+static const char *number_at(const char *p, const char *name, apr_int64_t *value)
+{
+    apr_size_t len = strlen(name);
+    int digits;
+
+    if (strncmp(p, name, len) != 0) {
+        return NULL;
+    }
+    *value = 0;
+    for (p += len, digits = 0; apr_isdigit(*p) && digits < 12; p++, digits++) {
+        *value = *value * 10 + (*p - '0');
+    }
+    return digits > 0 && *p == '&' ? p + 1 : NULL;
+}
+
 /* Exactly as we write it: nothing of a salt is left to interpretation. */
 static int read_salt(salt_t *out, const char *salt)
 {
     const char *p = salt + strspn(salt, "0123456789abcdef");
-    int digits;
 
-    if (p - salt != 2 * NONCE || strncmp(p, "?expires=", 9) != 0) {
+    if (p - salt != 2 * NONCE || *p != '?') {
         return 0;
     }
-    out->expires = 0;
-    for (p += 9, digits = 0; apr_isdigit(*p) && digits < 12; p++, digits++) {
-        out->expires = out->expires * 10 + (*p - '0');
-    }
-    if (digits == 0 || *p != '&') {
-        return 0;
-    }
-    p = hash_at(p + 1, "form=", &out->form);
+    p = number_at(p + 1, "expires=", &out->expires);
+    p = p != NULL ? number_at(p, "life=", &out->life) : NULL;
+    p = p != NULL ? hash_at(p, "form=", &out->form) : NULL;
     p = p != NULL ? hash_at(p, "client=", &out->client) : NULL;
     return p != NULL && *p == '\0';
 }
@@ -237,14 +249,15 @@ static int is_solved(const fg_altcha_t *altcha, const solution_t *solution)
 }
 
 void fg_altcha_judge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject,
-                     const char *token, apr_time_t now, fg_captcha_result_t *result,
-                     char id[FG_ALTCHA_ID_MAX], apr_pool_t *pool)
+                     const char *token, apr_time_t now, apr_interval_time_t most,
+                     fg_captcha_result_t *result, fg_altcha_solved_t *solved, apr_pool_t *pool)
 {
+    apr_int64_t seconds = apr_time_sec(now);
     solution_t solution;
     salt_t salt;
 
     memset(result, 0, sizeof(*result));
-    id[0] = '\0';
+    memset(solved, 0, sizeof(*solved));
     if (!parse(&solution, token, pool) || strcmp(solution.algorithm, ALGORITHM) != 0) {
         fg_result_judged(result, FG_CAPTCHA_SHAPE, "no-solution");
         return;
@@ -253,14 +266,15 @@ void fg_altcha_judge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subje
         fg_result_judged(result, FG_CAPTCHA_REJECTED, "not-solved");
         return;
     }
-    apr_cpystrn(id, solution.challenge, FG_ALTCHA_ID_MAX);
+    apr_cpystrn(solved->id, solution.challenge, FG_ALTCHA_ID_MAX);
+    solved->life = apr_time_from_sec(salt.life);
     if (salt.form != bind_form(altcha, subject, pool)) {
         fg_result_judged(result, FG_CAPTCHA_REJECTED, "solved-for=another-form");
     }
     else if (salt.client != bind_client(altcha, subject)) {
         fg_result_judged(result, FG_CAPTCHA_REJECTED, "solved-for=another-client");
     }
-    else if (salt.expires <= apr_time_sec(now)) {
+    else if (salt.expires <= seconds || salt.expires - salt.life + apr_time_sec(most) <= seconds) {
         fg_result_judged(result, FG_CAPTCHA_EXPIRED, NULL);
     }
     else {

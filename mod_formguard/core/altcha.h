@@ -4,7 +4,7 @@
  * @brief The captcha built in: challenges of ALTCHA version 1 made, and their solutions judged,
  *        without anything kept between the two (https://altcha.org/docs/v2/proof-of-work-v1).
  *
- *     salt       RANDOM?expires=UNIXTIME&form=HASH&client=HASH&
+ *     salt       RANDOM?expires=UNIXTIME&life=SECONDS&form=HASH&client=HASH&
  *     challenge  hex SHA-256(salt || number in decimal)
  *     signature  hex HMAC-SHA-256(key, challenge)
  *
@@ -34,6 +34,12 @@ typedef struct fg_altcha_subject {
     const char *path;           /**< URL path the form is posted to, as the client asks for it */
     const fg_address_t *client; /**< its neighbourhood (/24, /48) counts */
 } fg_altcha_subject_t;
+
+/** A challenge of ours that was solved. */
+typedef struct fg_altcha_solved {
+    char id[FG_ALTCHA_ID_MAX]; /**< names it among those solved; "": it is none of ours */
+    apr_interval_time_t life;  /**< for how long it was good when it was made, microseconds */
+} fg_altcha_solved_t;
 
 /** How much work a challenge is: a number up to `base`, on average half of that many hashes. It
  * doubles with every FG_ALTCHA_STEP challenges the client has asked for lately, up to `most`. */
@@ -68,26 +74,29 @@ apr_uint32_t fg_altcha_work(const fg_difficulty_t *difficulty, apr_uint32_t rece
  * Make a challenge.
  * @param subject what its solution shall be good for
  * @param work    the largest number, 1 or more
- * @param expires when it expires, wall clock in microseconds
+ * @param now     wall clock in microseconds
+ * @param life    how long it is good, microseconds
  * @param pool    owns the text
  * @return the JSON the widget asks for; NULL if there is no randomness
  */
 const char *fg_altcha_challenge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject,
-                                apr_uint32_t work, apr_time_t expires, apr_pool_t *pool);
+                                apr_uint32_t work, apr_time_t now, apr_interval_time_t life,
+                                apr_pool_t *pool);
 
 /**
  * Judge a solution: base64 of JSON with `algorithm`, `challenge`, `number`, `salt`, `signature`.
- * Whether it was used before is for the caller to know, by `id`.
+ * Whether it was used before is for the caller to know.
  * @param token  NUL-terminated, well formed
  * @param now    wall clock in microseconds
+ * @param most   how old the challenge may be where it is judged, microseconds
  * @param result filled in always: FG_ACCEPTED, FG_CAPTCHA_SHAPE, FG_CAPTCHA_EXPIRED or
  *               FG_CAPTCHA_REJECTED
- * @param id     set to what names the challenge, "" where it is none of ours
+ * @param solved filled in always
  * @param pool   for parsing; owns result->detail
  */
 void fg_altcha_judge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject,
-                     const char *token, apr_time_t now, fg_captcha_result_t *result,
-                     char id[FG_ALTCHA_ID_MAX], apr_pool_t *pool);
+                     const char *token, apr_time_t now, apr_interval_time_t most,
+                     fg_captcha_result_t *result, fg_altcha_solved_t *solved, apr_pool_t *pool);
 
 /** What it signs with: for clearance.c. */
 const struct fg_digest *fg_altcha_digest(const fg_altcha_t *altcha);

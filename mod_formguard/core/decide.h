@@ -43,7 +43,8 @@ typedef struct fg_server_ops {
     /** Look the client up in a blocklist. */
     void (*dnsbl)(fg_case_t *c, const fg_dnsbl_zone_t *zone, apr_interval_time_t timeout,
                   fg_dnsbl_result_t *result);
-    /** Judge a well-formed token at its vendor, by the captcha settings of `policy`. */
+    /** Judge a well-formed token at its vendor, by the captcha settings of `policy`. Under
+     * DetectionOnly only what is judged here, without spending it. */
     void (*verify)(fg_case_t *c, const fg_policy_t *policy, const char *token,
                    fg_captcha_result_t *result);
     /** Judge an answer to the built-in challenge; NULL: there is none. */

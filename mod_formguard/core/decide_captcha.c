@@ -126,7 +126,8 @@ static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer,
     memset(&result, 0, sizeof(result));
     result.reason = FG_VERIFIER; /* an answer nobody fills in is none */
     result.cause = FG_CAUSE_UNREACHABLE;
-    if (fg_policy_mode(layer->policy) == FG_MODE_DETECT) {
+    if (fg_policy_mode(layer->policy) == FG_MODE_DETECT &&
+        fg_policy_captcha(layer->policy)->ask != NULL) {
         trace(c, "captcha: DetectionOnly, the token is not spent");
         return GO_ON;
     }

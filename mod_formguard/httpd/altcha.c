@@ -76,11 +76,14 @@ int fg_altcha_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_po
                      apr_pool_t *ptemp, server_rec *s)
 {
     unsigned char key[FG_ALTCHA_KEY_BYTES];
+    apr_status_t rv;
 
     if (!find_key(conf, key, ptemp, s)) {
         return 0;
     }
-    if (fg_altcha_create(&runtime->altcha, key, pconf) != APR_SUCCESS) {
+    rv = fg_altcha_create(&runtime->altcha, key, pconf);
+    apr_memzero_explicit(key, sizeof(key));
+    if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2402: OpenSSL has no HMAC-SHA-256");
         return 0;
     }
@@ -121,16 +124,20 @@ void fg_altcha_verify(fg_case_t *c, const fg_policy_t *policy, const char *token
     const fg_request_t *fr = c->baton;
     const fg_runtime_t *runtime = fg_runtime();
     fg_altcha_subject_t subject = subject_of(fr);
-    char id[FG_ALTCHA_ID_MAX];
+    fg_altcha_solved_t solved;
     fg_spent_claim_t claim;
 
-    fg_altcha_judge(runtime->altcha, &subject, token, c->now.wall, result, id, fr->r->pool);
-    /* Only what was solved: nobody fills the table without the work. */
+    fg_altcha_judge(runtime->altcha, &subject, token, c->now.wall, fg_altcha_life(policy), result,
+                    &solved, fr->r->pool);
+    /* Only what was solved: nobody fills the table without the work. For as long as it was good
+     * when it was made: what is asked for here may be shorter. */
     if (result->reason == FG_ACCEPTED &&
-        !fg_spent_claim(runtime->spent, "altcha", id, fg_altcha_life(policy), c->now.steady,
-                        &claim)) {
+        !fg_spent_claim(runtime->spent, "altcha", solved.id, solved.life, c->now.steady, &claim)) {
         result->reason = FG_CAPTCHA_EXPIRED;
         result->detail = "used before";
+    }
+    if (result->reason == FG_ACCEPTED && fg_policy_mode(policy) == FG_MODE_DETECT) {
+        fg_spent_release(runtime->spent, &claim); /* looked at, not used */
     }
 }
 

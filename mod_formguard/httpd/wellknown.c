@@ -130,7 +130,7 @@ static int send_challenge(request_rec *r)
     subject.client = &client;
     text = fg_altcha_challenge(fg_runtime()->altcha, &subject,
                                fg_altcha_work(&difficulty, fg_altcha_recent(&client, now.steady)),
-                               now.wall + life, r->pool);
+                               now.wall, life, r->pool);
     ap_destroy_sub_req(form);
     if (text == NULL) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "FG1900: no challenge could be made");

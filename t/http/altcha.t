@@ -72,7 +72,7 @@ subtest 'the challenge' => sub {
     my $c = $r->json;
     is_deeply [sort keys %$c], [qw(algorithm challenge maxnumber salt signature)], 'its members';
     is $c->{maxnumber}, 1000, 'as difficult as .htaccess beside the form says';
-    like $c->{salt}, qr/^[0-9a-f]{24}\?expires=\d{10}&form=[0-9a-f]{16}&client=[0-9a-f]{16}&\z/, 'the salt ends in &';
+    like $c->{salt}, qr/^[0-9a-f]{24}\?expires=\d{10}&life=1200&form=[0-9a-f]{16}&client=[0-9a-f]{16}&\z/, 'the salt ends in &';
     my ($expires) = $c->{salt} =~ /expires=(\d+)/;
     ok abs($expires - time - 1200) < 60, 'good for twenty minutes';
     is $c->{signature}, FormGuard::Altcha::made($KEY, $c->{salt}, FormGuard::Altcha::number_of($c))->{signature},
@@ -142,6 +142,28 @@ subtest 'more work for who asks often' => sub {
     is_deeply [@work[0, 7, 8, 15, 16, 39]], [1000, 1000, 2000, 2000, 4000, 16000], 'doubles each eight';
     is FormGuard::Altcha::challenge($httpd->client, $FORM, from => visitor())->{maxnumber}, 1000, 'not for anybody else';
     $httpd->log_ok('work');
+};
+
+subtest 'DetectionOnly looks, and spends nothing' => sub {
+    $httpd->write_file('watch/contact.php', \'contact.php');
+    $httpd->write_file('watch/.htaccess', "FormGuard DetectionOnly\nFormGuardCaptcha altcha\n$EASY");
+    my $me = visitor();
+    my $token = solved($httpd, '/watch/contact.php', from => $me);
+    is post($httpd, '/watch/contact.php', $token, from => $me)->status, 200, "good, time $_" for 1, 2;
+    is post($httpd, '/watch/contact.php', $_, from => $me)->status, 200, 'whatever comes passes' for undef, solved($httpd, $FORM, from => $me);
+    is mails_since(), 8, 'all are delivered';
+    $httpd->log_ok('watch', $OK, 2, qr/ FG1400: would refuse 403: /, qr/ FG1402: would refuse 403: .* solved-for=another-form /);
+};
+
+subtest 'good as long as it was made for, where less is asked for' => sub {
+    # Behind a rewrite rule the challenge is made by what holds before it.
+    $httpd->write_file('long/contact.php', \'contact.php');
+    $httpd->write_file('long/.htaccess', "$TWO_LINES${EASY}RewriteEngine On\nRewriteRule ^go\$ contact.php [L]\n<Files contact.php>\nFormGuardCaptchaMaxAge 1s\n</Files>\n");
+    my $me = visitor();
+    my $c = FormGuard::Altcha::challenge($httpd->client, '/long/go', from => $me);
+    my $old = FormGuard::Altcha::made($KEY, $c->{salt} =~ s/expires=(\d+)/'expires=' . ($1 - 5)/er, 5);
+    is post($httpd, '/long/go', FormGuard::Altcha::payload($old, 5), from => $me)->status, 403, 'five seconds old: too old for this form';
+    $httpd->log_ok('age', qr/ FG1403: refused 403: /);
 };
 
 # --- JSON and multipart, presets, application ---

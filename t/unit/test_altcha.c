@@ -17,8 +17,9 @@
 
 #include "altcha.h"
 
-#define SEC APR_USEC_PER_SEC
-#define NOW apr_time_from_sec(1800000000)
+#define SEC  APR_USEC_PER_SEC
+#define NOW  apr_time_from_sec(1800000000)
+#define HOUR (3600 * SEC)
 
 static apr_pool_t *pool;
 static fg_altcha_t *altcha;
@@ -79,9 +80,9 @@ typedef struct challenge {
 } challenge_t;
 
 static challenge_t challenge_for(const fg_altcha_subject_t *whom, apr_uint32_t work,
-                                 apr_time_t expires)
+                                 apr_interval_time_t life)
 {
-    const char *text = fg_altcha_challenge(altcha, whom, work, expires, pool);
+    const char *text = fg_altcha_challenge(altcha, whom, work, NOW, life, pool);
     struct json_object *json;
     challenge_t made;
 
@@ -129,9 +130,9 @@ static const char *solution(const challenge_t *challenge, int number)
 static fg_reason_t judge_as(const fg_altcha_subject_t *whom, const char *token, apr_time_t now)
 {
     fg_captcha_result_t result;
-    char id[FG_ALTCHA_ID_MAX];
+    fg_altcha_solved_t solved;
 
-    fg_altcha_judge(altcha, whom, token, now, &result, id, pool);
+    fg_altcha_judge(altcha, whom, token, now, HOUR, &result, &solved, pool);
     return result.reason;
 }
 
@@ -144,9 +145,9 @@ static fg_reason_t judge(const char *token)
 
 static void test_solved(void **state)
 {
-    challenge_t made = challenge_for(&subject, 200, NOW + 60 * SEC);
+    challenge_t made = challenge_for(&subject, 200, 60 * SEC);
     fg_captcha_result_t result;
-    char id[FG_ALTCHA_ID_MAX];
+    fg_altcha_solved_t solved;
     int number;
 
     (void)state;
@@ -154,9 +155,10 @@ static void test_solved(void **state)
     assert_string_equal(made.signature, hex_hmac(made.challenge));
     assert_int_equal(made.salt[strlen(made.salt) - 1], '&');
     number = solve(&made);
-    fg_altcha_judge(altcha, &subject, solution(&made, number), NOW, &result, id, pool);
+    fg_altcha_judge(altcha, &subject, solution(&made, number), NOW, HOUR, &result, &solved, pool);
     assert_int_equal(result.reason, FG_ACCEPTED);
-    assert_string_equal(id, made.challenge);
+    assert_string_equal(solved.id, made.challenge);
+    assert_int_equal(solved.life, 60 * SEC);
     assert_int_equal(judge(solution(&made, number + 1)), FG_CAPTCHA_REJECTED);
 }
 
@@ -167,7 +169,7 @@ static void test_numbers_reach_both_ends(void **state)
 
     (void)state;
     for (i = 0; i < 200; i++) {
-        challenge_t made = challenge_for(&subject, 2, NOW + 60 * SEC);
+        challenge_t made = challenge_for(&subject, 2, 60 * SEC);
 
         seen[solve(&made)]++;
     }
@@ -176,8 +178,8 @@ static void test_numbers_reach_both_ends(void **state)
 
 static void test_every_challenge_differs(void **state)
 {
-    challenge_t one = challenge_for(&subject, 0xffffffffu, NOW);
-    challenge_t other = challenge_for(&subject, 0xffffffffu, NOW);
+    challenge_t one = challenge_for(&subject, 0xffffffffu, 60 * SEC);
+    challenge_t other = challenge_for(&subject, 0xffffffffu, 60 * SEC);
 
     (void)state;
     assert_string_not_equal(one.challenge, other.challenge);
@@ -188,18 +190,26 @@ static void test_every_challenge_differs(void **state)
 
 static void test_expired(void **state)
 {
-    challenge_t made = challenge_for(&subject, 50, NOW);
+    fg_captcha_result_t result;
+    fg_altcha_solved_t solved;
+    challenge_t made = challenge_for(&subject, 50, 60 * SEC);
     const char *token = solution(&made, solve(&made));
 
     (void)state;
-    assert_int_equal(judge_as(&subject, token, NOW - SEC), FG_ACCEPTED);
-    assert_int_equal(judge_as(&subject, token, NOW), FG_CAPTCHA_EXPIRED);
+    assert_int_equal(judge_as(&subject, token, NOW + 59 * SEC), FG_ACCEPTED);
+    assert_int_equal(judge_as(&subject, token, NOW + 60 * SEC), FG_CAPTCHA_EXPIRED);
     assert_int_equal(judge_as(&subject, token, NOW + 86400 * SEC), FG_CAPTCHA_EXPIRED);
+    /* Where it is judged less may be asked for than where it was made. */
+    fg_altcha_judge(altcha, &subject, token, NOW + 29 * SEC, 30 * SEC, &result, &solved, pool);
+    assert_int_equal(result.reason, FG_ACCEPTED);
+    fg_altcha_judge(altcha, &subject, token, NOW + 30 * SEC, 30 * SEC, &result, &solved, pool);
+    assert_int_equal(result.reason, FG_CAPTCHA_EXPIRED);
+    assert_int_equal(solved.life, 60 * SEC);
 }
 
 static void test_foreign(void **state)
 {
-    challenge_t made = challenge_for(&subject, 50, NOW + 60 * SEC);
+    challenge_t made = challenge_for(&subject, 50, 60 * SEC);
     const char *token = solution(&made, solve(&made));
     fg_address_t elsewhere, neighbour;
     fg_altcha_subject_t other_host = {"www.example.com", "/contact.php", &client};
@@ -223,19 +233,19 @@ static void test_foreign(void **state)
 static void test_other_key(void **state)
 {
     unsigned char other_key[FG_ALTCHA_KEY_BYTES];
-    challenge_t made = challenge_for(&subject, 50, NOW + 60 * SEC);
+    challenge_t made = challenge_for(&subject, 50, 60 * SEC);
     const char *token = solution(&made, solve(&made));
     fg_captcha_result_t result;
-    char id[FG_ALTCHA_ID_MAX];
+    fg_altcha_solved_t solved;
     fg_altcha_t *other;
 
     (void)state;
     memcpy(other_key, key, sizeof(key));
     other_key[31] ^= 1;
     assert_int_equal(fg_altcha_create(&other, other_key, pool), APR_SUCCESS);
-    fg_altcha_judge(other, &subject, token, NOW, &result, id, pool);
+    fg_altcha_judge(other, &subject, token, NOW, HOUR, &result, &solved, pool);
     assert_int_equal(result.reason, FG_CAPTCHA_REJECTED);
-    assert_string_equal(id, "");
+    assert_string_equal(solved.id, "");
 }
 
 /* --- attacks ---------------------------------------------------------------------------------- */
@@ -249,7 +259,7 @@ static void test_spliced(void **state)
 
     (void)state;
     do {
-        made = challenge_for(&subject, 500, NOW + 60 * SEC);
+        made = challenge_for(&subject, 500, 60 * SEC);
         number = solve(&made);
     } while (number < 100);
     digits = apr_itoa(pool, number);
@@ -262,7 +272,7 @@ static void test_spliced(void **state)
 
 static void test_altered(void **state)
 {
-    challenge_t made = challenge_for(&subject, 50, NOW + 60 * SEC);
+    challenge_t made = challenge_for(&subject, 50, 60 * SEC);
     int number = solve(&made);
     const char *parts[] = {made.challenge, made.salt, made.signature};
     apr_size_t part, at;
@@ -284,7 +294,7 @@ static void test_altered(void **state)
 /* A challenge of the visitor's own making, with its own number: only the signature is missing. */
 static void test_self_made(void **state)
 {
-    challenge_t made = challenge_for(&subject, 50, NOW + 60 * SEC);
+    challenge_t made = challenge_for(&subject, 50, 60 * SEC);
     challenge_t own = made;
 
     (void)state;
