@@ -8,6 +8,7 @@
 #include <apr_general.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #define FILE_MAX 4096
@@ -115,4 +116,9 @@ const char *fg_signing_key_load(unsigned char *key, const char *path, int *made,
     return EVP_Digest(buffer, len, key, &size, EVP_sha256(), NULL) && size == FG_ALTCHA_KEY_BYTES
                ? NULL
                : "can't be hashed";
+}
+
+void fg_signing_key_wipe(unsigned char *key)
+{
+    OPENSSL_cleanse(key, FG_ALTCHA_KEY_BYTES);
 }

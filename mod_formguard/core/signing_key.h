@@ -24,4 +24,7 @@ const char *fg_signing_key_load(unsigned char *key, const char *path, int *made,
 /** Make a key that lives in memory only. @return APR_SUCCESS, or APR's error without randomness */
 apr_status_t fg_signing_key_random(unsigned char *key);
 
+/** Overwrite a key that is no longer needed. @param key FG_ALTCHA_KEY_BYTES */
+void fg_signing_key_wipe(unsigned char *key);
+
 #endif

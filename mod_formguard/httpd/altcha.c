@@ -82,7 +82,7 @@ int fg_altcha_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_po
         return 0;
     }
     rv = fg_altcha_create(&runtime->altcha, key, pconf);
-    apr_memzero_explicit(key, sizeof(key));
+    fg_signing_key_wipe(key);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2402: OpenSSL has no HMAC-SHA-256");
         return 0;
