@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use lib 't/lib', '../lib';
+use FormGuard::Altcha;
 use FormGuard::Client;
 use FormGuard::Httpd;
 use FormGuard::Process;
@@ -92,6 +93,55 @@ subtest 'event: a token that nobody could judge may be sent again' => sub {
     is post($httpd, $token, host => 'short.test')->status, 403, 'everywhere';
     is $vendor->count - $before, 3, 'three questions';
     $httpd->log_ok('error_log', $OK => 2, qr/ FG1500: .* cause=timeout / => 2, $SPENT => 2);
+    $httpd->done;
+};
+
+# --- each cause with each policy ---
+
+subtest 'event: what FormGuardCaptchaOnError does, for each cause' => sub {
+    my @causes = qw(timeout unreachable server-error quota bad-secret busy);
+    my %host = (timeout => 'slow', unreachable => 'closed', 'bad-secret' => 'secret');
+    my %token = (timeout => 'never', 'server-error' => 'status-500', quota => 'status-429', busy => 'ok');
+    my %files = ('run.cgi' => $RUN);
+    for my $policy (qw(allow refuse altcha)) {
+        $files{"$policy/run.cgi"} = $RUN;
+        $files{"$policy/.htaccess"} = 'FormGuardCaptchaOnError ' . join(' ', map { "$_=$policy" } @causes) . "\n";
+    }
+    my $httpd = FormGuard::Httpd->new(mpm => 'event', files => \%files,
+        config => "FormGuardOverride all\nFormGuardCaptchaDifficulty 100\n" . captcha($vendor->url, 'FormGuardCaptchaSlots 1') . host('www.test')
+            . host('slow.test', 'FormGuardCaptchaTimeout 200ms', 'FormGuardCaptchaEndpoint ' . $vendor->url . '?slow')
+            . host('closed.test', 'FormGuardCaptchaEndpoint https://localhost:' . FormGuard::Process::free_port() . '/')
+            . host('secret.test', 'FormGuardCaptchaSecret not-the-secret-0123456') . host('hung.test', 'FormGuardCaptchaTimeout 20s'));
+    my $c = $httpd->client;
+    for my $cause (@causes) {
+        my $hung;
+        if ($cause eq 'busy') {
+            my $before = $vendor->count;
+            $hung = $c->connect;
+            $hung->send($c->bytes('POST', '/run.cgi', form => form(fresh('never')), headers => [Host => 'hung.test']));
+            FormGuard::Process::wait_until(sub { $vendor->count > $before }, 10, 'the slot to be taken');
+        }
+        my @headers = (Host => ($host{$cause} || 'www') . '.test');
+        my $token = fresh($token{$cause} || 'ok');
+        my $ask = sub { my ($policy, %more) = @_; return $c->post("/$policy/run.cgi", form => { %{form($token)}, %more }, headers => \@headers) };
+        is $ask->('allow')->status, 200, "$cause=allow";
+        is $ask->('refuse')->status, 503, "$cause=refuse";
+        is $ask->('altcha')->status, 403, "$cause=altcha asks for the challenge";
+        my $solved = FormGuard::Altcha::solve(FormGuard::Altcha::challenge($c, '/altcha/run.cgi', headers => \@headers));
+        is $ask->('altcha', altcha => $solved)->status, 200, 'who has solved it passes';
+        is $ask->('altcha', altcha => $solved)->status, 403, 'once';
+        my $line = qr/cause=$cause\b/;
+        my @news = $cause eq 'quota' ? qr/ FG2304: / : $cause eq 'bad-secret' ? qr/ FG2302: / : $cause =~ /^(?:timeout|unreachable)$/ ? qr/ FG2301: .* does not work, $line/ : ();
+        $httpd->log_ok("$cause: error_log", $OK => 2, qr/ FG1500: logged only 503: .* rule="FormGuardCaptchaOnError allow" $line/,
+            qr/ FG1500: logged only 503: .* rule="FormGuardCaptchaOnError altcha" $line/, qr/ FG1500: refused 503: .* rule="recaptcha-v2" $line/,
+            qr/ FG1400: refused 403: .* rule="altcha" $line/, qr/ FG1403: refused 403: .* rule="altcha" used before /, @news);
+        $hung->close if $hung;
+        if (%token && $cause =~ /^(?:server-error|quota)$/) {
+            is post($httpd, fresh('ok'), host => 'www.test')->status, 200, 'a good token';
+            $httpd->log_ok('error_log', $OK, $cause eq 'quota' ? qr/ FG2303: / : ());
+        }
+    }
+    $httpd->expect_log(qr/ FG1500: .* cause=timeout / => [0, 1]);    # whom nobody waits for any more
     $httpd->done;
 };
 
