@@ -82,7 +82,8 @@ static fg_step_t fall_back(fg_case_t *c, const fg_layer_t *layer, const fg_submi
     if (answer == NULL || total == 0) {
         return fg_decide_refuse(verdict, FG_CAPTCHA_MISSING, NULL);
     }
-    if (total != len || strlen(answer) != len) {
+    if (total != len ||
+        !fg_captcha_well_formed(fg_captcha_provider(FG_CHALLENGE_FIELD), answer, len)) {
         return fg_decide_refuse(verdict, FG_CAPTCHA_SHAPE,
                                 apr_psprintf(c->pool, "bytes=%" APR_SIZE_T_FMT, total));
     }
