@@ -73,10 +73,17 @@ fg_body_status_t fg_body_create(fg_body_t **body, const char *content_type,
     return b->status;
 }
 
+void fg_body_on_cut(fg_body_t *body, fg_body_cut_fn *cut, void *baton)
+{
+    body->cut = cut;
+    body->cut_baton = baton;
+}
+
 fg_body_status_t fg_body_feed(fg_body_t *body, const char *data, apr_size_t len)
 {
     if (body->status == FG_BODY_OK && body->feed && len) {
         body->status = body->feed(body, data, len);
+        body->offset += (apr_off_t)len;
     }
     return body->status;
 }
@@ -137,6 +144,11 @@ void fg_body_emit(fg_body_t *body, int is_file)
     body->field(body->baton, &field);
     body->value_len = 0;
     body->total_len = 0;
+}
+
+int fg_body_cut(fg_body_t *body, apr_size_t name_len, apr_off_t from, apr_off_t to)
+{
+    return body->cut != NULL && body->cut(body->cut_baton, body->name, name_len, from, to);
 }
 
 void fg_body_reset(fg_body_t *body)

@@ -54,6 +54,19 @@ typedef struct fg_field {
 
 typedef void fg_field_fn(void *baton, const fg_field_t *field);
 
+/**
+ * Asked about each field that could be taken out of the body: is it to go? No files, and in JSON
+ * the members of objects, those that hold others after the ones they hold.
+ * @param name as in fg_field_t, but without a NUL; valid during the call
+ * @param len  bytes of it
+ * @param from where in the body what would go starts: the field, and one separator where its
+ *             grammar has any, so that the rest is as sound as the whole
+ * @param to   the first byte behind that
+ * @return 1 if it goes, 0 if it stays: which separator goes with the next one depends on it
+ */
+typedef int fg_body_cut_fn(void *baton, const char *name, apr_size_t len, apr_off_t from,
+                           apr_off_t to);
+
 typedef struct fg_body fg_body_t;
 
 /**
@@ -76,6 +89,13 @@ fg_body_type_t fg_body_type(const char *content_type);
 fg_body_status_t fg_body_create(fg_body_t **body, const char *content_type,
                                 const fg_body_caps_t *caps, fg_field_fn *field, void *baton,
                                 apr_pool_t *pool);
+
+/**
+ * Ask about what could be taken out of the body. To be said before the first piece.
+ * @param cut   called once a field or member, the enclosed ones first
+ * @param baton for `cut`
+ */
+void fg_body_on_cut(fg_body_t *body, fg_body_cut_fn *cut, void *baton);
 
 /**
  * Read the next piece.

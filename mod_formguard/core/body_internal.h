@@ -17,10 +17,14 @@ struct fg_body {
     fg_body_caps_t caps;
     fg_field_fn *field;
     void *baton;
+    fg_body_cut_fn *cut; /**< or NULL */
+    void *cut_baton;
 
     fg_body_feed_fn *feed; /**< NULL: this type has no fields */
     fg_body_finish_fn *finish;
     void *grammar; /**< the grammar's own state */
+
+    apr_off_t offset; /**< of the piece under way: bytes before it */
 
     char *name; /**< caps.name_len + 1 bytes */
     apr_size_t name_len;
@@ -59,6 +63,12 @@ fg_body_status_t fg_body_count(fg_body_t *body);
 
 /** Hand out the current name and value as they are, and forget the value. */
 void fg_body_emit(fg_body_t *body, int is_file);
+
+/**
+ * Ask whether the field goes that the first bytes of the current name are the name of.
+ * @return 1 if it goes
+ */
+int fg_body_cut(fg_body_t *body, apr_size_t name_len, apr_off_t from, apr_off_t to);
 
 /** Forget name and value. */
 void fg_body_reset(fg_body_t *body);

@@ -25,7 +25,19 @@ enum state {
 /* Within a number: what the last byte was. */
 enum number { MINUS, ZERO, INTEGER, POINT, FRACTION, EXPONENT, SIGN, POWER };
 
+/* What is known of the member under way of an object, so that it could be taken out. */
+typedef struct member {
+    apr_size_t name_len; /* of its path, which the current name starts with until the next key */
+    apr_off_t comma;     /* where the comma before it stands */
+    apr_off_t from;      /* where its key starts */
+    apr_off_t to;        /* where its value has ended */
+    int ended;           /* 1: all of the above is known */
+    int kept;            /* a member before it stays in the body */
+} member_t;
+
 typedef struct container {
+    member_t member;
+    apr_off_t comma;     /* the last one, before a member that is still to come */
     apr_size_t path_len; /* the name when it opened */
     unsigned int index;  /* of the element under way, in an array */
     char type;
@@ -37,6 +49,8 @@ typedef struct json_body {
     int in_key;
     enum number number;
     const char *literal; /* what is left of true, false or null */
+    apr_off_t at;        /* of the byte under way between values, in the body */
+    apr_off_t value_end; /* where the last value has ended; known in NEXT */
 
     unsigned int hex, hex_digits, high; /* \u under way; a high surrogate that waits for its low */
     unsigned int utf8_left;             /* bytes that belong to the character under way */
@@ -98,18 +112,49 @@ static fg_body_status_t open_container(fg_body_t *body, json_body_t *j, char typ
     c->path_len = body->name_len;
     c->index = 0;
     c->type = type;
+    memset(&c->member, 0, sizeof(c->member));
     j->state = type == '{' ? KEY_OR_END : VALUE_OR_END;
     return FG_BODY_OK;
 }
 
-static fg_body_status_t close_container(json_body_t *j, char c)
+/* A member goes with the comma before it; where nothing is left before it, with all that is
+ * before the next one, which starts at `next`. */
+static void end_member(fg_body_t *body, json_body_t *j, apr_off_t next)
+{
+    member_t *m = &j->containers[j->depth - 1].member;
+
+    if (m->ended) {
+        apr_off_t from = m->kept ? m->comma : m->from, to = m->kept ? m->to : next;
+
+        m->kept |= !fg_body_cut(body, m->name_len, from, to);
+        m->ended = 0;
+    }
+}
+
+/* The value at the end of a member is complete. */
+static void end_member_value(json_body_t *j)
+{
+    container_t *c = &j->containers[j->depth - 1];
+
+    if (c->type == '{') {
+        c->member.to = j->value_end;
+        c->member.ended = 1;
+    }
+}
+
+static fg_body_status_t close_container(fg_body_t *body, json_body_t *j, char c)
 {
     /* ASCII has each closing bracket two behind its opening one. */
     if (j->depth == 0 || j->containers[j->depth - 1].type + 2 != c) {
         return FG_BODY_MALFORMED;
     }
+    if (j->state == NEXT) {
+        end_member_value(j);
+        end_member(body, j, j->value_end);
+    }
     j->depth--;
     j->state = NEXT;
+    j->value_end = j->at + 1;
     return FG_BODY_OK;
 }
 
@@ -164,23 +209,31 @@ static fg_body_status_t begin_value(fg_body_t *body, json_body_t *j, char c)
     return FG_BODY_OK;
 }
 
-static fg_body_status_t begin_key(fg_body_t *body, json_body_t *j, char c)
+static fg_body_status_t begin_key(fg_body_t *body, json_body_t *j, char quote)
 {
-    if (c != '"') {
+    container_t *c;
+
+    if (quote != '"') {
         return FG_BODY_MALFORMED;
     }
+    end_member(body, j, j->at);
+    c = &j->containers[j->depth - 1];
+    c->member.comma = c->comma;
+    c->member.from = j->at;
     begin_string(j, 1);
     return begin_member(body, j);
 }
 
-static fg_body_status_t after_value(json_body_t *j, char c)
+static fg_body_status_t after_value(fg_body_t *body, json_body_t *j, char c)
 {
     if (c != ',') {
-        return close_container(j, c);
+        return close_container(body, j, c);
     }
     if (j->depth == 0) {
         return FG_BODY_MALFORMED;
     }
+    end_member_value(j);
+    j->containers[j->depth - 1].comma = j->at;
     j->state = j->containers[j->depth - 1].type == '{' ? KEY : VALUE;
     return FG_BODY_OK;
 }
@@ -193,18 +246,18 @@ static fg_body_status_t structure(fg_body_t *body, json_body_t *j, char c)
     }
     switch (j->state) {
     case VALUE_OR_END:
-        return c == ']' ? close_container(j, c) : begin_value(body, j, c);
+        return c == ']' ? close_container(body, j, c) : begin_value(body, j, c);
     case VALUE:
         return begin_value(body, j, c);
     case KEY_OR_END:
-        return c == '}' ? close_container(j, c) : begin_key(body, j, c);
+        return c == '}' ? close_container(body, j, c) : begin_key(body, j, c);
     case KEY:
         return begin_key(body, j, c);
     case COLON:
         j->state = VALUE;
         return c == ':' ? FG_BODY_OK : FG_BODY_MALFORMED;
     default:
-        return after_value(j, c);
+        return after_value(body, j, c);
     }
 }
 
@@ -370,6 +423,7 @@ static fg_body_status_t begin_utf8(json_body_t *j, unsigned char c)
 static fg_body_status_t end_string(fg_body_t *body, json_body_t *j)
 {
     if (j->in_key) {
+        j->containers[j->depth - 1].member.name_len = body->name_len;
         j->state = COLON;
         return FG_BODY_OK;
     }
@@ -446,12 +500,15 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
 
     j->begun = 1;
     while (p < end && status == FG_BODY_OK) {
+        enum state was = j->state;
         int used = 1;
 
+        j->at = body->offset + (p - data);
         switch (j->state) {
         case STRING:
             status = string(body, j, &p, end);
-            continue;
+            used = 0;
+            break;
         case ESCAPE:
             status = escape(body, j, *p);
             break;
@@ -469,6 +526,9 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
             break;
         }
         p += used;
+        if (was != NEXT && j->state == NEXT) {
+            j->value_end = body->offset + (p - data);
+        }
     }
     return status;
 }

@@ -44,7 +44,10 @@ typedef struct multipart {
     char disposition[HEADERS_MAX + 1];
     apr_size_t disposition_len;
 
+    apr_off_t part; /* where in the body the delimiter of the part under way starts */
+
     unsigned int nfiles;
+    apr_off_t base;     /* of the window in the body */
     apr_size_t at, end; /* of what is unread in the window */
     /* Not cleared at the start: */
     uint64_t files[FILES_MAX]; /* hashes of the files' names */
@@ -409,9 +412,23 @@ static void take_safe(fg_body_t *body, multipart_t *m)
     }
 }
 
+/* The part under way ends with what is before `to`, the offset of the next delimiter. It would go
+ * from its own delimiter on: the line end before that one then stands before the next. */
+static void end_part(fg_body_t *body, const multipart_t *m, apr_off_t to)
+{
+    if (body->name_len && !m->is_file) {
+        fg_body_cut(body, body->name_len, m->part, to);
+    }
+    if (body->name_len) {
+        fg_body_emit(body, m->is_file);
+    }
+    fg_body_reset(body);
+}
+
 static fg_body_status_t step_search(fg_body_t *body, multipart_t *m, int *more)
 {
     const char *from = m->window + m->at, *p = find_needle(m);
+    apr_off_t delimiter;
 
     if (p == NULL) {
         take_safe(body, m);
@@ -421,6 +438,7 @@ static fg_body_status_t step_search(fg_body_t *body, multipart_t *m, int *more)
     if (m->state == EPILOGUE || (p == from ? !(m->state == PREAMBLE && m->fresh) : p[-1] != '\n')) {
         return FG_BODY_MALFORMED;
     }
+    delimiter = m->base + (p - m->window);
     if (m->state == DATA) {
         const char *end = p - 1;
 
@@ -428,11 +446,9 @@ static fg_body_status_t step_search(fg_body_t *body, multipart_t *m, int *more)
             end--;
         }
         data_add(body, m, from, end - from);
-        if (body->name_len) {
-            fg_body_emit(body, m->is_file);
-        }
-        fg_body_reset(body);
+        end_part(body, m, delimiter);
     }
+    m->part = delimiter;
     m->at = p - m->window + m->needle_len;
     m->state = DELIMITER;
     return FG_BODY_OK;
@@ -470,6 +486,7 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
         if (m->at) {
             memmove(m->window, m->window + m->at, m->end - m->at);
             m->end -= m->at;
+            m->base += (apr_off_t)m->at;
             m->at = 0;
         }
         piece = WINDOW - m->end < len ? WINDOW - m->end : len;

@@ -8,6 +8,8 @@
 typedef struct urlencoded {
     int in_value;
     int seen;       /* the pair under way has bytes */
+    int kept;       /* a pair before it stays in the body */
+    apr_off_t from; /* where in the body it starts */
     char escape[2]; /* a `%` cut off by the end of a piece, and its first digit */
     apr_size_t escape_len;
 } urlencoded_t;
@@ -26,8 +28,17 @@ static fg_body_status_t add(fg_body_t *body, const urlencoded_t *u, const char *
     return FG_BODY_OK;
 }
 
-static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u)
+/* The pair goes with the `&` before it; where nothing is left before it, with the one behind. */
+static int cut_pair(fg_body_t *body, const urlencoded_t *u, apr_off_t end, apr_off_t next)
 {
+    return u->kept ? fg_body_cut(body, body->name_len, u->from - 1, end)
+                   : fg_body_cut(body, body->name_len, u->from, next);
+}
+
+/* `next` is where the next pair would start: behind the `&` at `end`, if there is one. */
+static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u, apr_off_t end, apr_off_t next)
+{
+    int gone = 0;
     fg_php_name_t name;
     unsigned int levels;
     fg_body_status_t status = fg_body_count(body);
@@ -40,9 +51,12 @@ static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u)
         return FG_BODY_MALFORMED;
     }
     if (name == FG_PHP_NAME_OK) {
+        gone = cut_pair(body, u, end, next);
         fg_body_emit(body, 0);
     }
     fg_body_reset(body);
+    u->kept |= !gone;
+    u->from = next;
     u->in_value = 0;
     u->seen = 0;
     return FG_BODY_OK;
@@ -109,14 +123,17 @@ static fg_body_status_t escapes(fg_body_t *body, urlencoded_t *u, const char **p
 }
 
 /* The special byte at *p, and what belongs to it. */
-static fg_body_status_t special(fg_body_t *body, urlencoded_t *u, const char **p, const char *end)
+static fg_body_status_t special(fg_body_t *body, urlencoded_t *u, const char *piece, const char **p,
+                                const char *end)
 {
+    apr_off_t at = body->offset + (*p - piece);
+
     switch (**p) {
     case '%':
         return escapes(body, u, p, end);
     case '&':
         ++*p;
-        return end_pair(body, u);
+        return end_pair(body, u, at, at + 1);
     case '+':
         ++*p;
         return add(body, u, " ", 1);
@@ -149,7 +166,7 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
                 status = add(body, u, run, p - run);
             }
             if (p < end && status == FG_BODY_OK) {
-                status = special(body, u, &p, end);
+                status = special(body, u, data, &p, end);
             }
         }
     }
@@ -162,7 +179,7 @@ static fg_body_status_t finish(fg_body_t *body)
     fg_body_status_t status = flush_escape(body, u);
 
     if (status == FG_BODY_OK && u->seen) {
-        status = end_pair(body, u);
+        status = end_pair(body, u, body->offset, body->offset);
     }
     return status;
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Gives the same bodies to core's reader (body_dump) and to a real PHP, and fails wherever the two
-# see different fields and the reader did not say that something is wrong with the body.
+# see different fields and the reader did not say that something is wrong with the body. Then it
+# cuts a field out of the body as core says, and fails wherever PHP sees another difference.
 #   BODY_DUMP  the program built from body_dump.c     PHP     a php-cli 8.2
 #   SEED       of the generated bodies                BODIES  how many of each kind
 use strict;
@@ -24,13 +25,15 @@ my $seed   = $ENV{SEED} || 20250;
 my $bodies = $ENV{BODIES} || 1000;
 my $dir    = tempdir(CLEANUP => 1);
 my ($server, $port, $dumper, $to_dump, $from_dump);
+my @pieces = (1, 2, 3, 7, 61, 4096, 65536);
 my $mild; # whether the body being made keeps to what an honest client could send
 
 my $script = <<'PHP';
 <?php
 function flat($node, $path, $out) {
     if (!is_array($node)) {
-        return $out . implode('.', array_map('bin2hex', $path)) . '=' . bin2hex($node) . "\n";
+        $leaf = is_string($node) ? $node : json_encode($node);
+        return $out . implode('.', array_map('bin2hex', $path)) . '=' . bin2hex($leaf) . "\n";
     }
     if (!$node && $path) {
         return $out . implode('.', array_map('bin2hex', $path)) . "=array\n";
@@ -39,6 +42,9 @@ function flat($node, $path, $out) {
         $out = flat($child, array_merge($path, [(string)$key]), $out);
     }
     return $out;
+}
+if ($_SERVER['CONTENT_TYPE'] === 'application/json') {
+    $_POST = json_decode(file_get_contents('php://input'), true) ?? 'broken';
 }
 $files = [];
 foreach ($_FILES as $name => $file) {
@@ -112,12 +118,13 @@ sub ask_php
 # What the reader has: status and fields.
 sub ask_reader
 {
-    my ($type, $body, $piece) = @_;
+    my ($type, $body, $name) = @_;
     my @lines;
-    print $to_dump join(' ', length $type, length $body, $piece), "\n$type$body";
+    print $to_dump join(' ', map({ length } $type, $name, $body), $pieces[rand @pieces]),
+        "\n$type$name$body";
     while (my $line = <$from_dump>) {
         push @lines, decode_json($line);
-        return {status => (pop @lines)->{status}, fields => \@lines} if $lines[-1]{status};
+        return {%{pop @lines}, fields => \@lines} if $lines[-1]{status};
     }
     die "$dump ended";
 }
@@ -182,13 +189,71 @@ sub printable
     return $text;
 }
 
-my @pieces = (1, 2, 3, 7, 61, 4096, 65536);
+# What is left of flattened arrays without a field, given as bytes of hexadecimal path.
+sub without
+{
+    my ($text, $path) = @_;
+    return join '', grep { !/\A\Q$path\E[.=]/ } split /^/, $text;
+}
+
+my %stripped;
+
+# Cut a field out of the body: PHP must miss that one and see all else as before. Returns what differs.
+sub strip
+{
+    my ($type, $body, $name, $php_had, $cuts) = @_;
+    my ($base, $rest) = $name =~ /\A([^\[]*)(.*)\z/s;
+    my $path = join '.', map { unpack 'H*', $_ } $base, $rest =~ /\[([^\]]*)\]/gs;
+    my $left = $body;
+    if (!@$cuts) {
+        $stripped{'left alone'}++;
+        return $rest eq '' ? 'it is not cut' : '';
+    }
+    $stripped{cut}++;
+    substr $left, $_->[0], $_->[1] - $_->[0], '' for reverse @$cuts;
+    my $again = ask_reader($type, $left, $name);
+    return "the rest is $again->{status}: " . printable($left) if $again->{status} ne 'OK';
+    return 'the rest has it: ' . printable($left) if @{$again->{cuts}};
+    my $php_has = ask_php($type, $left);
+    for my $what (qw(post files filter)) {
+        my $want = $what eq 'files' ? $php_had->{files} : without($php_had->{$what}, $path);
+        # Where an element is gone, its array may have come by its place among others by a later one.
+        my ($is, $should) = map { $rest eq '' ? $_ : join '', sort split /^/, $_ } $php_has->{$what}, $want;
+        return "$what of the rest, " . printable($left) . "\n php  " . printable($is) . "\n want " . printable($should)
+            if $is ne $should;
+    }
+    return '';
+}
+
+# A member of JSON, by its path, or an element of an array, which is left alone.
+sub strip_json
+{
+    my ($body, $name) = @_;
+    my $type = 'application/json';
+    my $got = ask_reader($type, $body, $name);
+    my $had = ask_php($type, $body)->{post};
+    my $left = $body;
+    return "reader says $got->{status}" if $got->{status} ne 'OK';
+    return 'PHP can not read it' if $had eq '=' . unpack('H*', 'broken') . "\n";
+    if (!@{$got->{cuts}}) {
+        $stripped{'left alone'}++;
+        return $name =~ /(?:\A|\.)\d+\z/ ? '' : 'it is not cut';
+    }
+    $stripped{cut}++;
+    substr $left, $_->[0], $_->[1] - $_->[0], '' for reverse @{$got->{cuts}};
+    my $again = ask_reader($type, $left, $name);
+    return "the rest is $again->{status}: " . printable($left) if $again->{status} ne 'OK';
+    return 'the rest has it: ' . printable($left) if @{$again->{cuts}};
+    my $path = join '.', map { unpack 'H*', $_ } split /\./, $name, -1;
+    my ($is, $should) = map { s/^\S*=array\n//mgr } ask_php($type, $left)->{post}, without($had, $path);
+    return $is eq $should ? '' : 'the rest, ' . printable($left) . "\n php  " . printable($is) . "\n want " . printable($should);
+}
 
 # One body: returns the reader's status, or undef after telling what differs.
 sub compare
 {
     my ($type, $body) = @_;
-    my $got = ask_reader($type, $body, $pieces[rand @pieces]);
+    my $got = ask_reader($type, $body, '');
     return $got->{status} if $got->{status} ne 'OK';
     my ($php_has, $we_have) = (ask_php($type, $body), as_php($got->{fields}));
     for my $what (qw(post files filter)) {
@@ -198,7 +263,14 @@ sub compare
             "\n php  ", printable($php_has->{$what}), "\n ours ", printable($ours));
         return undef;
     }
-    return 'OK';
+    my @names = map { $_->{file} ? () : $_->{name} } @{$got->{fields}} or return 'OK';
+    my $name = pick(@names);
+    $name =~ s/\[\].*//s; # PHP numbers those as they come
+    $name =~ s/\[.*//s if rand() < .6;
+    my $differs = strip($type, $body, $name, $php_has, ask_reader($type, $body, $name)->{cuts});
+    return 'OK' if $differs eq '';
+    diag("without ", printable($name), ": $differs\n type ", printable($type), "\n body ", printable($body));
+    return undef;
 }
 
 sub pick { return $_[rand @_] }
@@ -308,6 +380,23 @@ sub multipart_body
     $body .= "--$b" . pick(('--') x 10, '-', '', '-- ', '--x') . pick($eol, $eol, '');
     $body .= pick(('') x 8, 'epilogue', "--$b$eol", "$eol--$b$eol", "--$b--");
     return $body;
+}
+
+sub json_body
+{
+    my ($depth) = @_;
+    my $white = sub { return join '', map { pick(' ', "\n", "\t", "\r\n", '  ') } 1 .. rand pick(1, 1, 3) };
+    my $kind = $depth ? rand : rand .7;
+    my @items;
+    return pick('1', '-2.5e3', 'true', 'null', '""', '"x"', '",\\"}"', '"\\u00e9\\\\"', '"]["') if $kind > .7;
+    for (1 .. rand pick(1, 3, 6)) {
+        my $key = $kind < .5 ? pick('a', 't', 't', '\\u0074', 'b c', "\xc3\xa9", '', '\\"') : undef;
+        push @items, $white->() . (defined $key ? qq("$key") . $white->() . ':' . $white->() : '')
+            . json_body($depth + 1 > 4 ? 9 : $depth + 1) . $white->();
+    }
+    my $inner = @items ? join ',', @items : $white->();
+    my $outer = $kind < .5 ? "{$inner}" : "[$inner]";
+    return $depth ? $outer : $white->() . $outer . $white->();
 }
 
 sub mutated
@@ -438,6 +527,22 @@ for my $kind (sort keys %kind) {
     note("$kind: ", join ', ', map { "$_ $count{$_}" } sort keys %count);
     cmp_ok($count{OK} // 0, '>=', $at_least{$kind} * $bodies, "enough of them were comparable");
 }
+my $differ = 0;
+for (1 .. $bodies) {
+    my $body = json_body(0);
+    my @names = map { $_->{name} } @{ask_reader('application/json', $body, '')->{fields}} or next;
+    my @path = split /\./, pick(@names), -1;
+    my $name = join '.', @path ? @path[0 .. rand @path] : ();
+    next if $name eq ''; # no field can be configured so
+    my $differs = strip_json($body, $name);
+    $differ += $differs ne '';
+    diag('without ', printable($name), ": $differs\n body ", printable($body)) if $differs ne '';
+    last if $differ >= 5;
+}
+ok(!$differ, "$bodies generated bodies, JSON");
+
+note('a field of each: ', join ', ', map { "$_ $stripped{$_}" } sort keys %stripped);
+cmp_ok($stripped{cut} // 0, '>', $bodies, 'most of them were cut out');
 close $to_dump;
 waitpid $dumper, 0;
 is($?, 0, 'the reader ended well');
