@@ -11,6 +11,7 @@
 #include "closures.h"
 #include "counters.h"
 #include "policy.h"
+#include "strip.h"
 #include "submission.h"
 #include "verdict.h"
 
@@ -103,6 +104,14 @@ void fg_decide_wants(const fg_case_t *c, fg_submission_t *submission);
  * inner one is judged by itself, or it would keep the outer one from what it inspects.
  */
 apr_off_t fg_decide_body_limit(const fg_case_t *c);
+
+/**
+ * What the application is not to see: fields of the captcha of the innermost layer that enforces
+ * one. Where the answer after the decision is another than before it, that layer had no say.
+ * @param strip told the names; NULL if they are known
+ * @return the layer's policy, or NULL if the body is handed on as it is
+ */
+const fg_policy_t *fg_decide_strips(const fg_case_t *c, fg_strip_t *strip);
 
 /**
  * Decide on a post that one layer at least guards (method and path were matched by the caller).

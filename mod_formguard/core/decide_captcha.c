@@ -26,6 +26,56 @@ static const fg_layer_t *asker(const fg_case_t *c, const fg_layer_t *layer)
     return NULL;
 }
 
+/* Their widgets send the token a second time, as reCAPTCHA does (data-recaptchacompat of hCaptcha,
+ * compat=recaptcha of Turnstile). */
+static int poses_as_recaptcha(const fg_captcha_provider_t *provider)
+{
+    return strcmp(provider->name, "hcaptcha") == 0 || strcmp(provider->name, "turnstile") == 0;
+}
+
+static int stripped_fields(const fg_policy_t *policy, const char *names[3])
+{
+    const fg_captcha_provider_t *provider = fg_policy_captcha(policy);
+    int count = 0;
+
+    if (fg_policy_captcha_by_application(policy)) {
+        return 0; /* which could ask about nothing then */
+    }
+    if (fg_policy_strips(policy, strcmp(provider->name, FG_CHALLENGE_FIELD) == 0)) {
+        names[count++] = fg_policy_captcha_field(policy);
+    }
+    if (fg_policy_falls_back(policy) && fg_policy_strips(policy, 1)) {
+        names[count++] = FG_CHALLENGE_FIELD;
+    }
+    if (poses_as_recaptcha(provider) && fg_policy_strips(policy, 0)) {
+        names[count++] = "g-recaptcha-response";
+    }
+    return count;
+}
+
+const fg_policy_t *fg_decide_strips(const fg_case_t *c, fg_strip_t *strip)
+{
+    const char *names[3];
+    int count = 0;
+    int i;
+    int k;
+
+    for (i = c->layers - 1; i >= 0; i--) {
+        const fg_policy_t *policy = c->layer[i].policy;
+
+        if (!c->layer[i].active || fg_policy_mode(policy) != FG_MODE_ON ||
+            fg_policy_captcha(policy) == NULL) {
+            continue;
+        }
+        count = stripped_fields(policy, names);
+        for (k = 0; k < count && strip != NULL; k++) {
+            fg_strip_name(strip, names[k]);
+        }
+        return count > 0 ? policy : NULL;
+    }
+    return NULL;
+}
+
 int fg_decide_can_challenge(const fg_case_t *c, const fg_layer_t *layer)
 {
     return asker(c, layer) != NULL;

@@ -296,6 +296,11 @@ const char *fg_policy_captcha_field(const fg_policy_t *policy)
     return policy->captcha_field != NULL ? policy->captcha_field : provider->field;
 }
 
+int fg_policy_strips(const fg_policy_t *policy, int built_in)
+{
+    return policy->captcha_strip == FG_MODE_UNSET ? built_in : policy->captcha_strip == FG_MODE_ON;
+}
+
 fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause)
 {
     fg_action_t action = (fg_action_t)policy->captcha_on_error.action[cause];

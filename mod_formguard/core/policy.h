@@ -182,6 +182,7 @@ typedef struct fg_double {
     F(text, captcha_site_key)                                                                      \
     F(text, captcha_secret)                                                                        \
     F(text, captcha_field)                                                                         \
+    F(flag, captcha_strip)                                                                         \
     F(score, captcha_min_score)                                                                    \
     F(names, captcha_hostnames)                                                                    \
     F(text, captcha_action)                                                                        \
@@ -358,6 +359,13 @@ apr_interval_time_t fg_policy_captcha_life(const fg_policy_t *policy);
 
 /** Name of the field that carries the captcha token; NULL without a captcha. */
 const char *fg_policy_captcha_field(const fg_policy_t *policy);
+
+/**
+ * 1 if the application is not to see the field of a captcha.
+ * @param built_in whether the field is that of the built-in challenge: nobody but the module can do
+ *                 anything with it
+ */
+int fg_policy_strips(const fg_policy_t *policy, int built_in);
 
 /**
  * What becomes of a post whose verification failed for that cause: FG_ACT_REFUSE, FG_ACT_ALLOW, or

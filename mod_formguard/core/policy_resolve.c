@@ -242,6 +242,7 @@ void fg_policy_resolve(const fg_policy_stack_t *stack, fg_policy_layers_t *layer
         return;
     }
     server = apr_pmemdup(pool, &stack->server, sizeof(*server));
+    server->captcha_strip = site->captcha_strip; /* what his own application sees is his business */
     if (fg_policy_captcha(site) != NULL &&
         (fg_policy_captcha(server) != NULL || challenges(server))) {
         clamp_captcha(server, site);

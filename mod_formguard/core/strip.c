@@ -70,6 +70,9 @@ static int depends_on(const char *name, apr_size_t len, const wanted_t *w)
 
 static void add(fg_strip_t *strip, apr_off_t from, apr_off_t to)
 {
+    while (strip->count > 0 && strip->cuts[strip->count - 1].from >= from) {
+        strip->count--; /* within this one: a member of a member that goes */
+    }
     if (strip->count > 0 && strip->cuts[strip->count - 1].to == from) {
         strip->cuts[strip->count - 1].to = to;
     }

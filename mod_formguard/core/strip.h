@@ -29,7 +29,7 @@ typedef struct fg_strip fg_strip_t;
  */
 fg_strip_t *fg_strip_create(int json, apr_pool_t *pool);
 
-/** Look for the field its form spells like this. For names that have no part in common. */
+/** Look for the field its form spells like this. */
 void fg_strip_name(fg_strip_t *strip, const char *name);
 
 /**

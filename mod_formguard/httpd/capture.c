@@ -169,6 +169,18 @@ static int take(capture_t *cap, apr_bucket_brigade *bb)
     return !cap->eos;
 }
 
+/* Have the reader look for what the application is not to see. */
+static void find_cuts(capture_t *cap, int json)
+{
+    fg_captured_body_t *body = &cap->fr->body;
+
+    body->strip = fg_strip_create(json, cap->r->pool);
+    body->strip_for = fg_decide_strips(&cap->fr->c, body->strip);
+    if (body->strip_for != NULL) {
+        fg_body_on_cut(cap->reader, fg_strip_field, body->strip);
+    }
+}
+
 static void read_all(capture_t *cap)
 {
     request_rec *r = cap->r;
@@ -270,6 +282,7 @@ void fg_capture(fg_request_t *fr, fg_captured_t *captured)
         fg_submission_json(captured->submission, fg_body_type(type) == FG_BODY_JSON);
         cap.fields = fg_body_create(&cap.reader, type, &fg_body_default_caps, fg_submission_field,
                                     captured->submission, r->pool);
+        find_cuts(&cap, fg_body_type(type) == FG_BODY_JSON);
     }
     read_all(&cap);
     if (cap.eos && captured->capture == FG_CAPTURE_WHOLE) {

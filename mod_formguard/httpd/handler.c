@@ -300,6 +300,7 @@ static int carry_out(fg_request_t *fr)
         return refuse(fr);
     }
     set_environment(fr->r, fr);
+    fg_strip(fr);
     fg_replay_insert(fr->r, &fr->body);
     return DECLINED;
 }

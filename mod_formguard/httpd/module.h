@@ -19,6 +19,7 @@
 #include "core/policy.h"
 #include "core/slots.h"
 #include "core/stats.h"
+#include "core/strip.h"
 #include "core/throttle.h"
 #include "core/verify.h"
 
@@ -112,9 +113,11 @@ void fg_runtime_child_init(apr_pool_t *pchild, server_rec *s);
 
 /** A body on its way: what was read of it and not handed on yet. */
 typedef struct fg_captured_body {
-    apr_bucket_brigade *kept; /**< ends in EOS if `whole` */
-    int whole;                /**< 0: more of it waits in the network */
-    int started;              /**< 1: some of it was read */
+    apr_bucket_brigade *kept;     /**< ends in EOS if `whole` */
+    int whole;                    /**< 0: more of it waits in the network */
+    int started;                  /**< 1: some of it was read */
+    fg_strip_t *strip;            /**< what could be left out of it; NULL: nothing */
+    const fg_policy_t *strip_for; /**< on whose behalf */
 } fg_captured_body_t;
 
 /** Lives in the request_config of the request that was judged; found from later internal
@@ -177,6 +180,9 @@ fg_time_t fg_facts_now(void);
  * @param captured filled in
  */
 void fg_capture(fg_request_t *fr, fg_captured_t *captured);
+
+/** Leave the captcha's field out of an accepted body, where its policy wants that. */
+void fg_strip(fg_request_t *fr);
 
 /** Register the replay filter. */
 void fg_replay_register(void);

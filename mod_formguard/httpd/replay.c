@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The input filter that hands a captured body on, byte for byte, in every mode handlers use. */
+/* The input filter that hands a captured body on, byte for byte, in every mode handlers use; and
+ * what is left out of the body before. */
+#include "apr_strings.h"
+
 #include "module.h"
 
 APLOG_USE_MODULE(formguard);
@@ -75,6 +78,65 @@ static apr_status_t replay_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_inp
     }
     return APR_ENOTIMPL;
 }
+
+/* --- without the captcha's field -------------------------------------------------------------- */
+
+/* Where each cut starts and ends, as buckets: the last one first, since a split leaves the buckets
+ * behind it as they were. Splitting a file's bucket reads nothing. */
+static apr_status_t split_at(apr_bucket_brigade *kept, const fg_cut_t *cuts, int count,
+                             apr_bucket **from, apr_bucket **to)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    for (i = count - 1; i >= 0 && rv == APR_SUCCESS; i--) {
+        rv = apr_brigade_partition(kept, cuts[i].to, &to[i]);
+        if (rv == APR_SUCCESS) {
+            rv = apr_brigade_partition(kept, cuts[i].from, &from[i]);
+        }
+    }
+    return rv;
+}
+
+void fg_strip(fg_request_t *fr)
+{
+    request_rec *r = fr->r;
+    apr_bucket *from[FG_CUTS_MAX];
+    apr_bucket *to[FG_CUTS_MAX];
+    apr_off_t left = fr->c.captured.size;
+    const fg_cut_t *cuts;
+    apr_status_t rv;
+    int count;
+    int i;
+
+    if (fr->body.strip_for == NULL || fr->c.captured.capture != FG_CAPTURE_WHOLE ||
+        fg_decide_strips(&fr->c, NULL) != fr->body.strip_for) {
+        return;
+    }
+    cuts = fg_strip_cuts(fr->body.strip, &count);
+    rv = split_at(fr->body.kept, cuts, count, from, to);
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                      "FG1900: the captcha's field can't be taken out of the body");
+        return;
+    }
+    for (i = 0; i < count; i++) {
+        while (from[i] != to[i]) {
+            apr_bucket *next = APR_BUCKET_NEXT(from[i]);
+
+            apr_bucket_delete(from[i]);
+            from[i] = next;
+        }
+        left -= cuts[i].to - cuts[i].from;
+    }
+    if (count > 0) {
+        apr_table_setn(r->headers_in, "Content-Length", apr_off_t_toa(r->pool, left));
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                      "FG0001: body without the captcha's field: %" APR_OFF_T_FMT " bytes", left);
+    }
+}
+
+/* --- the filter ------------------------------------------------------------------------------- */
 
 void fg_replay_register(void)
 {

@@ -268,6 +268,10 @@ my %DOES = (
         [['in its field', { form => { %FORM, token => 'ok-score-0.9-action-contact' } }, '200x1'],
             ['in another', { token => 'ok-score-0.9-action-contact' }, '403x1', $refused->('FG1400', 403)]],
     ],
+    FormGuardCaptchaStrip => [
+        captcha_rows('ok', ['what PHP gets', { token => 'ok' }, '200x1',
+            { body => qr/"post":\{"email":"hanako\@example\.jp","message":"Hello","name":"Hanako"\}/ }]),
+    ],
     FormGuardCaptchaMinScore => [
         [['0.7', { token => 'ok-score-0.7-action-contact' }, '200x1'], ['0.6', { token => 'ok-score-0.6-action-contact' }, '403x1', $refused->('FG1406', 403)]],
     ],

@@ -129,14 +129,15 @@ sub ask_reader
     die "$dump ended";
 }
 
-# A PHP array: keys in order, what they hold, and the next index.
-sub new_array { return {keys => [], at => {}, next => 0} }
+# A PHP array: keys in order, what they hold, and the next index (behind [-3] it is -2).
+sub new_array { return {keys => [], at => {}, next => undef} }
 
 sub put
 {
     my ($array, $key, $value) = @_;
-    $key = $array->{next} if !defined $key;
-    $array->{next} = $key + 1 if $key =~ /\A(?:0|[1-9][0-9]{0,17})\z/ && $key >= $array->{next};
+    $key = $array->{next} // 0 if !defined $key;
+    $array->{next} = $key + 1 if $key =~ /\A(?:0|-?[1-9][0-9]{0,17})\z/
+        && (!defined $array->{next} || $key >= $array->{next});
     push @{$array->{keys}}, $key if !exists $array->{at}{$key};
     return $array->{at}{$key} = $value;
 }
@@ -386,13 +387,13 @@ sub json_body
 {
     my ($depth) = @_;
     my $white = sub { return join '', map { pick(' ', "\n", "\t", "\r\n", '  ') } 1 .. rand pick(1, 1, 3) };
-    my $kind = $depth ? rand : rand .7;
+    my $kind = $depth > 4 ? 1 : $depth ? rand : rand .7;
     my @items;
     return pick('1', '-2.5e3', 'true', 'null', '""', '"x"', '",\\"}"', '"\\u00e9\\\\"', '"]["') if $kind > .7;
     for (1 .. rand pick(1, 3, 6)) {
         my $key = $kind < .5 ? pick('a', 't', 't', '\\u0074', 'b c', "\xc3\xa9", '', '\\"') : undef;
         push @items, $white->() . (defined $key ? qq("$key") . $white->() . ':' . $white->() : '')
-            . json_body($depth + 1 > 4 ? 9 : $depth + 1) . $white->();
+            . json_body($depth + 1) . $white->();
     }
     my $inner = @items ? join ',', @items : $white->();
     my $outer = $kind < .5 ? "{$inner}" : "[$inner]";

@@ -365,6 +365,112 @@ static void over_pass_is_for_the_layer_that_says_it(void **state)
     assert_refused(decide(), FG_TOO_LARGE);
 }
 
+/* --- whose captcha's field is left out of the body -------------------------------------------- */
+
+/* Its policy before the decision and, if it still is that one after it, 1 in `*still`. */
+static const fg_policy_t *strips(int *still)
+{
+    fg_case_t c;
+    fg_verdict_t verdict;
+    const fg_policy_t *before;
+
+    prepare(&c, CLIENT);
+    before = fg_decide_strips(&c, fg_strip_create(0, pool));
+    *world.calls = *world.token = *world.trace = '\0';
+    fg_decide(&c, &verdict);
+    *still = fg_decide_strips(&c, NULL) == before;
+    return before;
+}
+
+static void the_layer_that_asks_says_whether_its_field_goes(void **state)
+{
+    int still;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    assert_null(strips(&still));
+    configure("FormGuardCaptchaStrip On");
+    assert_ptr_equal(strips(&still), &world.policy);
+    assert_true(still);
+    /* A site beside it that asks for none has no say (fg_policy_resolve() has put it in place). */
+    configure_site("FormGuard On");
+    configure_site("FormGuardCaptchaStrip Off");
+    assert_ptr_equal(strips(&still), &world.policy);
+    configure_site("FormGuardCaptcha recaptcha-v3");
+    assert_null(strips(&still));
+    configure_site("FormGuardCaptchaStrip On");
+    assert_ptr_equal(strips(&still), &world.site);
+    assert_true(still);
+    /* What is not the site's business, it changes nothing in. */
+    configure_site("FormGuardFormField other");
+    assert_ptr_equal(strips(&still), &world.site);
+    assert_false(still);
+}
+
+/* What the application gets of a body. */
+static const char *stripped(const char *body)
+{
+    fg_case_t c;
+    fg_body_t *reader;
+    fg_strip_t *strip = fg_strip_create(0, pool);
+    const fg_cut_t *cuts;
+    int count;
+    int i;
+
+    prepare(&c, CLIENT);
+    if (fg_decide_strips(&c, strip) == NULL) {
+        return body;
+    }
+    assert_int_equal(fg_body_create(&reader, "application/x-www-form-urlencoded",
+                                    &fg_body_default_caps, fg_submission_field,
+                                    fg_submission_create(pool), pool),
+                     FG_BODY_OK);
+    fg_body_on_cut(reader, fg_strip_field, strip);
+    fg_body_feed(reader, body, strlen(body));
+    assert_int_equal(fg_body_finish(reader), FG_BODY_OK);
+    cuts = fg_strip_cuts(strip, &count);
+    for (i = count - 1; i >= 0; i--) {
+        body = apr_pstrcat(pool, apr_pstrmemdup(pool, body, (apr_size_t)cuts[i].from),
+                           body + cuts[i].to, NULL);
+    }
+    return body;
+}
+
+static void the_answer_to_the_built_in_challenge_is_for_nobody_else(void **state)
+{
+    const char *body = "a=1&g-recaptcha-response=2&altcha=3&b=4";
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    assert_string_equal(stripped(body), body);
+    configure("FormGuardCaptchaOnError timeout=altcha");
+    assert_string_equal(stripped(body), "a=1&g-recaptcha-response=2&b=4");
+    configure("FormGuardCaptchaStrip On");
+    assert_string_equal(stripped(body), "a=1&b=4");
+    configure("FormGuardCaptchaVerify application");
+    assert_string_equal(stripped(body), body);
+    configure("FormGuardCaptchaVerify here");
+    configure("FormGuardCaptchaStrip Off");
+    assert_string_equal(stripped(body), body);
+    configure("FormGuardCaptcha altcha");
+    assert_string_equal(stripped(body), body);
+    memset(&world.policy.captcha_strip, 0, sizeof(world.policy.captcha_strip));
+    assert_string_equal(stripped(body), "a=1&g-recaptcha-response=2&b=4");
+}
+
+static void detection_strips_nothing(void **state)
+{
+    int still;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaStrip On");
+    configure("FormGuard DetectionOnly");
+    assert_null(strips(&still));
+    configure_site("FormGuard On");
+    assert_null(strips(&still));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +493,9 @@ int main(void)
         TEST(a_sites_limit_hides_nothing_from_the_server),
         TEST(a_sites_lower_limit_refuses),
         TEST(over_pass_is_for_the_layer_that_says_it),
+        TEST(the_layer_that_asks_says_whether_its_field_goes),
+        TEST(the_answer_to_the_built_in_challenge_is_for_nobody_else),
+        TEST(detection_strips_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,7 @@ static const char *const one_of_each[] = {
     "FormGuardCaptchaSiteKey site-key",
     "FormGuardCaptchaSecret the-secret",
     "FormGuardCaptchaField token",
+    "FormGuardCaptchaStrip On",
     "FormGuardCaptchaMinScore 0",
     "FormGuardCaptchaHostname www.example.org",
     "FormGuardCaptchaAction contact",
@@ -140,6 +141,7 @@ static void fields_do_not_touch_each_other(void **state)
     assert_string_equal(merged->captcha_site_key, "site-key");
     assert_string_equal(merged->captcha_secret, "the-secret");
     assert_string_equal(merged->captcha_field, "token");
+    assert_true(fg_policy_strips(merged, 0));
     assert_true(merged->captcha_min_score.set);
     assert_int_equal(merged->captcha_hostnames->nelts, 1);
     assert_string_equal(merged->captcha_action, "contact");
@@ -314,6 +316,12 @@ static void the_captcha_field_is_the_services_unless_set(void **state)
     assert_string_equal(fg_policy_captcha_field(policy), "g-recaptcha-response");
     assert_null(line_apply(policy, "here", "FormGuardCaptchaField token", pool));
     assert_string_equal(fg_policy_captcha_field(policy), "token");
+    assert_false(fg_policy_strips(policy, 0));
+    assert_true(fg_policy_strips(policy, 1));
+    assert_null(line_apply(policy, "here", "FormGuardCaptchaStrip On", pool));
+    assert_true(fg_policy_strips(policy, 0));
+    assert_null(line_apply(policy, "here", "FormGuardCaptchaStrip Off", pool));
+    assert_false(fg_policy_strips(policy, 1));
     assert_null(line_apply(policy, "here", "FormGuardCaptcha off", pool));
     assert_null(fg_policy_captcha_field(policy));
 }
