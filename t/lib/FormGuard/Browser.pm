@@ -58,8 +58,9 @@ sub new
         cmd => ['node', dirname(__FILE__) . '/../browser-driver', "$dir/socket", $json->encode(\%options)],
         out => "$dir/out", name => 'browser', env => { HOME => "$dir", TMPDIR => "$dir" }
     );
-    FormGuard::Process::wait_until(sub { -S "$dir/socket" || !$self->{process}->alive }, 60, 'Chromium');
-    $self->{socket} = IO::Socket::UNIX->new(Peer => "$dir/socket") or die "Chromium did not start:\n" . $self->_out;
+    FormGuard::Process::wait_until(
+        sub { !$self->{process}->alive || ($self->{socket} = IO::Socket::UNIX->new(Peer => "$dir/socket")) }, 90, 'Chromium');
+    $self->{socket} or die 'Chromium did not start: status ' . $self->{process}->status . "\n" . $self->_out;
     return $self;
 }
 
