@@ -32,7 +32,7 @@
 /* Tokens at once, and as many each second. */
 #define FIRST_ALL     16
 #define FIRST_REASON  12
-#define REPEAT_ALL    12
+#define REPEAT_ALL    10
 #define REPEAT_REASON 8
 
 /* One for each reason in ten seconds, when there is nothing in the other buckets. */
@@ -50,8 +50,9 @@
 /* A caller's clock may lag so much. What lies further ahead is an error, and not waited for. */
 #define LAG_MAX (3600 * APR_USEC_PER_SEC)
 
-_Static_assert(2 * FIRST_ALL + 2 * REPEAT_ALL + FG_REASON_COUNT + FG_THROTTLE_SUMMARIES < 100,
-               "fewer than 100 lines a second");
+_Static_assert(2 * FIRST_ALL + 2 * REPEAT_ALL + FG_REASON_COUNT + FG_THROTTLE_SUMMARIES <=
+                   FG_THROTTLE_LINES_MAX,
+               "lines a second");
 _Static_assert(FG_REASON_COUNT <= 255, "a reason fits into a pending word");
 _Static_assert((SETS & (SETS - 1)) == 0 && SETS <= 0x10000,
                "a set's number is in the part of a hash that is not the identity");

@@ -7,7 +7,7 @@
  *
  * What is promised, whatever arrives, from whom and from how many processes:
  *
- * 1. Fewer than 100 lines are to be written within any second, summaries included.
+ * 1. At most FG_THROTTLE_LINES_MAX lines are to be written within any second, summaries included.
  * 2. The first line for a (reason, client) is written while such firsts come at no more than
  *    12 at once and 12 a second for one reason, 16 and 16 for all. Beyond that, the first line of
  *    a reason is written still if the reserve was not used in the last ten seconds: one reason's
@@ -15,7 +15,7 @@
  * 3. A first line there was no room for is owed: the next refusal of that client for that reason
  *    is tried as a first one again.
  * 4. Afterwards a (reason, client) gets four more lines at once and then one every ten seconds, as
- *    far as 8 at once and 8 a second for one reason, 12 and 12 for all, allow.
+ *    far as 8 at once and 8 a second for one reason, 10 and 10 for all, allow.
  * 5. Every line not written is counted, and handed out once: with the next line for that (reason,
  *    client), or in a summary, at the latest about a minute later if somebody calls
  *    fg_throttle_sweep(). Lines written and counts handed out or pending sum up to the calls of
@@ -37,6 +37,9 @@
 typedef struct fg_throttle fg_throttle_t;
 
 #define FG_THROTTLE_ENTRIES 4096
+
+/** Most lines within any second, summaries included; what else is logged comes on top. */
+#define FG_THROTTLE_LINES_MAX 88
 
 /** Most summaries one sweep hands out. */
 #define FG_THROTTLE_SUMMARIES 8

@@ -27,7 +27,11 @@ typedef struct capture {
 
 static void fail(capture_t *cap, apr_status_t rv, const char *what)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, cap->r, "FG1900: %s", what);
+    const char *more = fg_log_notice(FG_NOTICE_FAULT, cap->fr->c.now.steady, cap->r->pool);
+
+    if (more != NULL) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, cap->r, "FG1900: %s%s", what, more);
+    }
     cap->out->capture = FG_CAPTURE_FAILED;
     cap->out->detail = "no-temporary-file";
 }

@@ -52,9 +52,12 @@ static void ask_dnsbl(fg_case_t *c, const fg_dnsbl_zone_t *zone, apr_interval_ti
                    c->now.steady + timeout, result);
     if (result->changed) {
         int level = result->reason == FG_DNSBL_WORKING ? APLOG_NOTICE : APLOG_WARNING;
+        const char *more = fg_log_notice(FG_NOTICE_DNSBL, c->now.steady, c->pool);
 
-        ap_log_rerror(APLOG_MARK, level, 0, fr->r, "FG2201: blocklist %s %s", zone->shown,
-                      fg_dnsbl_reason_text(result->reason));
+        if (more != NULL) {
+            ap_log_rerror(APLOG_MARK, level, 0, fr->r, "FG2201: blocklist %s %s%s", zone->shown,
+                          fg_dnsbl_reason_text(result->reason), more);
+        }
     }
 }
 
@@ -101,7 +104,12 @@ static void say_what_opened(request_rec *r, fg_time_t now)
     const char *label;
 
     while ((label = fg_closures_opened(closures, now.steady, r->pool)) != NULL) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, r->server, "FG1102: form open again: %s", label);
+        const char *more = fg_log_notice(FG_NOTICE_OPENED, now.steady, r->pool);
+
+        if (more != NULL) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, r->server, "FG1102: form open again: %s%s",
+                         label, more);
+        }
     }
 }
 
@@ -205,6 +213,7 @@ static void decide(fg_request_t *fr)
     say_bare(r, c);
     say_cut(r, fr->stack);
     say_what_opened(r, c->now);
+    fg_log_summaries(c->now.steady);
     started = c->now;
     fg_decide(c, &fr->verdict);
     fr->judged = 1;

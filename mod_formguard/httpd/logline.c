@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What error_log is told. A line starts with a stable tag and holds no value that was not reduced
- * to harmless characters. */
+ * to harmless characters. A flood of posts is none of lines. */
 #include <string.h>
 
 #include "apr_strings.h"
+
+#include "http_core.h"
+#include "http_main.h"
 
 #include "module.h"
 
@@ -62,6 +65,74 @@ static int level_of(const fg_verdict_t *verdict, fg_log_kind_t kind)
     return verdict->reason == FG_DENY ? APLOG_WARNING : APLOG_NOTICE;
 }
 
+/* APLOG_R_IS_LEVEL lets everything from notice on pass, and leaves the rest to ap_log_rerror(): a
+ * line that is dropped there must not be taken for one that was written. */
+static int is_on(request_rec *r, int level)
+{
+    return level <= ap_get_request_module_loglevel(r, APLOG_MODULE_INDEX) ||
+           (level == APLOG_NOTICE && r->server->error_log != NULL);
+}
+
+static const char *suppressed_text(apr_uint64_t suppressed, apr_pool_t *pool)
+{
+    return suppressed == 0 ? "" : apr_psprintf(pool, " suppressed=%" APR_UINT64_T_FMT, suppressed);
+}
+
+const char *fg_log_notice(fg_notice_t kind, apr_time_t now, apr_pool_t *pool)
+{
+    apr_uint64_t suppressed;
+
+    return fg_notice_line(fg_runtime()->notices, kind, now, &suppressed)
+               ? suppressed_text(suppressed, pool)
+               : NULL;
+}
+
+/* Whether the line is written, and how many were not since the last one like it. Whoever debugs
+ * wants every line. */
+static int is_due(const fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind,
+                  apr_uint64_t *suppressed)
+{
+    const fg_runtime_t *runtime = fg_runtime();
+    apr_time_t now = fr->c.now.steady;
+
+    *suppressed = 0;
+    if (verdict->outcome == FG_OUT_ACCEPT || APLOGrdebug(fr->r)) {
+        return 1;
+    }
+    /* A form that closes is worth a line, but one client can close as many as there are scripts. */
+    return (kind == FG_LOG_CLOSED &&
+            fg_notice_line(runtime->notices, FG_NOTICE_CLOSED, now, NULL)) ||
+           fg_throttle_line(runtime->throttle, verdict->reason, &fr->c.client, now, suppressed);
+}
+
+/* At the level the lines would have had. */
+static void write_summary(const fg_throttle_summary_t *summary)
+{
+    const fg_reason_row_t *reason = fg_reason(summary->reason);
+    int known = *summary->client != '\0';
+    int level = summary->reason == FG_INTERNAL ? APLOG_ERR
+                : summary->reason == FG_DENY   ? APLOG_WARNING
+                                               : APLOG_NOTICE;
+    char clients[FG_THROTTLE_CLIENT_MAX];
+
+    apr_snprintf(clients, sizeof(clients), "%" APR_UINT64_T_FMT " clients", summary->clients);
+    ap_log_error(APLOG_MARK, level, 0, ap_server_conf,
+                 "FG1009: suppressed %" APR_UINT64_T_FMT " lines of %s (%s) of %s%s",
+                 summary->suppressed, reason->tag, reason->words, known ? "client " : "",
+                 known ? summary->client : clients);
+}
+
+void fg_log_summaries(apr_time_t now)
+{
+    fg_throttle_summary_t summary[FG_THROTTLE_SUMMARIES];
+    unsigned int count = fg_throttle_sweep(fg_runtime()->throttle, now, summary);
+    unsigned int i;
+
+    for (i = 0; i < count; i++) {
+        write_summary(&summary[i]);
+    }
+}
+
 void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind)
 {
     request_rec *r = fr->r;
@@ -72,8 +143,9 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
     char site[FG_LOG_VALUE_MAX + 1];
     const char *what;
     const char *retry = "";
+    apr_uint64_t suppressed;
 
-    if (!APLOG_R_IS_LEVEL(r, level)) {
+    if (!is_on(r, level) || !is_due(fr, verdict, kind, &suppressed)) {
         return;
     }
     what = accepted                ? "accepted"
@@ -90,10 +162,10 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
         retry = apr_psprintf(r->pool, " retry=%" APR_TIME_T_FMT "s",
                              apr_time_sec(verdict->retry_after + APR_USEC_PER_SEC - 1));
     }
-    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s%s", reason->tag,
-                  what, rule_of(verdict, r->pool), country_of(verdict),
+    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s%s%s",
+                  reason->tag, what, rule_of(verdict, r->pool), country_of(verdict),
                   fg_log_value(form, fr->path), fg_log_value(site, r->server->server_hostname),
-                  file_of(fr, verdict), retry);
+                  file_of(fr, verdict), retry, suppressed_text(suppressed, r->pool));
 }
 
 static void write_line(void *baton, fg_log_level_t level, apr_status_t rv, const char *text)

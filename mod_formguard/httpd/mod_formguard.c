@@ -1,5 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mpm_common.h"
+
 #include "status.h"
+
+/* Run by the parent every ten seconds: what is left to tell of a flood is told though nobody posts
+ * any more. */
+static int monitor(apr_pool_t *pool, server_rec *s)
+{
+    (void)pool;
+    (void)s;
+    if (fg_runtime()->throttle != NULL) {
+        fg_log_summaries(fg_facts_now().steady);
+    }
+    return OK;
+}
 
 static void register_hooks(apr_pool_t *pool)
 {
@@ -8,6 +22,7 @@ static void register_hooks(apr_pool_t *pool)
     fg_wellknown_register();
     ap_hook_post_config(fg_runtime_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(fg_runtime_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_monitor(monitor, NULL, NULL, APR_HOOK_MIDDLE);
     /* A content handler, not an access or fixups hook: those are bypassed by `Satisfy any`, skipped
      * on internal redirects, and run before other modules' body filters are in place. */
     ap_hook_handler(fg_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);

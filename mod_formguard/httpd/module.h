@@ -16,6 +16,7 @@
 #include "core/counters.h"
 #include "core/decide.h"
 #include "core/http_client.h"
+#include "core/notices.h"
 #include "core/policy.h"
 #include "core/slots.h"
 #include "core/stats.h"
@@ -72,6 +73,7 @@ typedef struct fg_runtime {
     fg_stats_t *stats;
     fg_altcha_t *altcha; /**< the captcha built in */
     fg_throttle_t *throttle;
+    fg_notices_t *notices;
     fg_counters_t *spent; /**< tokens that were used, see core/spent.h */
     fg_breaker_t *breaker;
     fg_secrets_t *secrets;
@@ -286,8 +288,19 @@ typedef enum fg_log_kind {
     FG_LOG_CLOSED /**< this post has closed its form for everybody: an error */
 } fg_log_kind_t;
 
-/** One line for a verdict: notice for a refusal, info for an accepted post. */
+/** One line for a verdict: notice for a refusal, info for an accepted post. Of a flood of refusals
+ * only some are written; see core/throttle.h. */
 void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind);
+
+/** Tell what was not written, where it is due: a cheap look otherwise. To the main server's log,
+ * since it is of all virtual hosts. @param now steady time */
+void fg_log_summaries(apr_time_t now);
+
+/**
+ * Ask before a line that is not about a verdict is written, and that a client can bring about.
+ * @return NULL: do not write it; else what to put behind it: "" or ` suppressed=N`, in `pool`
+ */
+const char *fg_log_notice(fg_notice_t kind, apr_time_t now, apr_pool_t *pool);
 
 /** A receiver for core's own lines that writes them to the server's log. */
 fg_log_t *fg_core_log(apr_pool_t *pool, server_rec *s);

@@ -25,6 +25,7 @@ typedef struct said {
     _Atomic uint32_t once;             /* one bit an fg_said_t */
     _Atomic apr_uint64_t country;      /* hash of the last line about the country database */
     _Atomic apr_uint64_t sites[SITES]; /* hashes of sites; 0: free */
+    fg_notices_t notices;
 } said_t;
 
 /* What follows it is aligned to a cache line. */
@@ -108,6 +109,7 @@ static int set_up_slots(const fg_server_conf_t *conf, apr_pool_t *pconf, server_
     }
     base = apr_shm_baseaddr_get(shm);
     said = (said_t *)(void *)base; /* fresh memory is all zero */
+    runtime.notices = &said->notices;
     runtime.slots = fg_slots_format(base + SAID_SIZE, size, (unsigned int)count);
     return runtime.slots != NULL;
 }

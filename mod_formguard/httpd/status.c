@@ -170,6 +170,7 @@ static void gather(fg_status_t *status, apr_pool_t *pool)
     add_up(status->stats, &status->totals);
     fg_counters_stats(runtime->counters, status->now.steady, &status->counters);
     fg_counters_stats(runtime->spent, status->now.steady, &status->spent);
+    fg_throttle_stats(runtime->throttle, &status->lines);
     fg_dnsbl_cache_stats(runtime->dnsbl_cache, status->now.steady, &status->dnsbl);
     status->closed = closed_forms(status->now.steady, pool);
     status->has_country = runtime->countries != NULL;

@@ -38,6 +38,7 @@ typedef struct fg_status {
     fg_status_totals_t totals;
     fg_counters_stats_t counters;
     fg_counters_stats_t spent; /**< tokens of captchas that were used */
+    fg_throttle_stats_t lines; /**< of error_log, about refusals */
     fg_dnsbl_cache_stats_t dnsbl;
     const apr_array_header_t *zones;    /**< fg_status_zone_t */
     const apr_array_header_t *services; /**< fg_status_service_t */

@@ -125,6 +125,8 @@ static void totals(request_rec *r, const fg_status_t *status)
 
 static void verdicts(request_rec *r, const fg_status_t *status)
 {
+    apr_uint64_t written = 0;
+    apr_uint64_t suppressed = 0;
     int i;
 
     ap_rputs("<h2>Verdicts</h2>\n<table class=\"wide\">\n<thead><tr><th>Reason</th><th>Done</th>"
@@ -134,6 +136,8 @@ static void verdicts(request_rec *r, const fg_status_t *status)
         const fg_reason_row_t *reason = fg_reason((fg_reason_t)i);
         const apr_uint64_t *count = status->stats->verdict[i];
 
+        written += status->lines.written[i];
+        suppressed += status->lines.suppressed[i];
         if (i != FG_ACCEPTED &&
             count[FG_STATS_DONE] + count[FG_STATS_WOULD] + count[FG_STATS_LOGGED] == 0) {
             continue;
@@ -145,6 +149,10 @@ static void verdicts(request_rec *r, const fg_status_t *status)
                    count[FG_STATS_WOULD], count[FG_STATS_LOGGED]);
     }
     ap_rputs("</tbody>\n</table>\n", r);
+    ap_rprintf(r,
+               "<p class=\"soft\">Lines about refusals in error_log: " COUNT " written, " COUNT
+               " suppressed.</p>\n",
+               written, suppressed);
 }
 
 static void left_out(request_rec *r, const fg_stats_top_t *top)

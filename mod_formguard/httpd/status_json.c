@@ -125,9 +125,12 @@ static void verdicts(json_t *json, const fg_status_t *status)
         number(json, "done", status->stats->verdict[i][FG_STATS_DONE]);
         number(json, "would", status->stats->verdict[i][FG_STATS_WOULD]);
         number(json, "logged", status->stats->verdict[i][FG_STATS_LOGGED]);
+        number(json, "lines_written", status->lines.written[i]);
+        number(json, "lines_suppressed", status->lines.suppressed[i]);
         end(json, '}');
     }
     end(json, ']');
+    number(json, "lines_suppressed_untold", status->lines.pending);
 }
 
 static void ranked(json_t *json, const fg_status_t *status, fg_stats_table_t table)

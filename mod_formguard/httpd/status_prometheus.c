@@ -73,6 +73,26 @@ static void verdicts(request_rec *r, const fg_status_t *status)
     }
 }
 
+static void log_lines(request_rec *r, const fg_status_t *status)
+{
+    int i;
+
+    head(r, "log_lines_total", "counter",
+         "Lines of error_log about refusals, by tag and by what became of them: written, "
+         "suppressed.");
+    for (i = 0; i < FG_REASON_COUNT; i++) {
+        const char *tag = fg_reason((fg_reason_t)i)->tag;
+
+        ap_rprintf(r,
+                   "formguard_log_lines_total{tag=\"%s\",result=\"written\"} %" APR_UINT64_T_FMT
+                   "\nformguard_log_lines_total{tag=\"%s\",result=\"suppressed\"} "
+                   "%" APR_UINT64_T_FMT "\n",
+                   tag, status->lines.written[i], tag, status->lines.suppressed[i]);
+    }
+    single(r, "log_lines_suppressed_untold", "gauge",
+           "Suppressed lines no line of error_log has told of yet.", status->lines.pending);
+}
+
 static void results(request_rec *r, const char *name, const char *label,
                     const fg_stats_entry_t *entry)
 {
@@ -222,6 +242,7 @@ void fg_status_prometheus(request_rec *r, const fg_status_t *status)
     single(r, "start_timestamp_seconds", "gauge", "Since when is counted.",
            (apr_uint64_t)apr_time_sec(status->stats->started));
     verdicts(r, status);
+    log_lines(r, status);
     ranked(r, status);
     closed(r, status);
     latency(r, "decision_duration_seconds",

@@ -242,7 +242,7 @@ FormGuard::Case::run(
 
 # One process, so that what is said once is one line.
 my $httpd = FormGuard::Httpd->new(
-    mpm => 'event', files => { 'form.cgi' => $SCRIPT, '.htaccess' => $ON . "FormGuardCountry HK refuse\n" }, loglevel => 'warn',
+    mpm => 'event', files => { 'form.cgi' => $SCRIPT, '.htaccess' => $ON . "FormGuardCountry HK refuse\n" },
     global => "StartServers 1\nServerLimit 1\nMinSpareThreads 4\nMaxSpareThreads 12\nMaxRequestWorkers 12\nFormGuardGeoDatabase $dir/live.mmdb",
     start => 0
 );

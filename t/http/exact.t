@@ -8,6 +8,7 @@ use lib 't/lib', '../lib';
 use FormGuard::Client;
 use FormGuard::Httpd;
 use FormGuard::Process;
+use FormGuard::Refusals;
 use Test::More;
 
 my $CLIENTS = 8;
@@ -27,7 +28,7 @@ sub server
 {
     my ($mpm, $htaccess, %o) = @_;
     return FormGuard::Httpd->new(
-        mpm => $mpm, loglevel => 'warn',
+        mpm => $mpm, loglevel => 'warn', config => FormGuard::Refusals::CONFIG,
         files => { 'a.cgi' => $SCRIPT, 'a.php' => $PHP, '.htaccess' => "FormGuard On\n$htaccess" }, %o
     );
 }
@@ -40,12 +41,13 @@ sub ran
     return scalar grep { !defined $address || $_ eq "$address\n" } <$fh>;
 }
 
-# Every refusal is one line in error_log, and nothing else is there.
+# Every refusal is told in error_log, by a line or in the sum of those that have none, and nothing else is there.
 sub told
 {
     my ($httpd, $refusals) = @_;
-    $httpd->expect_log(qr/ FG1100: refused 429: /, $refusals);
-    $httpd->done("error_log: $refusals refusals and nothing else");
+    FormGuard::Refusals::told_ok($httpd, "error_log: $refusals refusals", FG1100 => $refusals);
+    $httpd->expect_log(qr/ FG1100: refused 429: / => '+', qr/ FG1009: / => '*');
+    $httpd->done('and nothing else');
     return;
 }
 
@@ -188,7 +190,7 @@ subtest 'another size of the table starts the counts anew, the same size keeps t
         $httpd->restart($how);
         $httpd->log_ok("$how: that is said", qr/ FG1100: / => '*', qr/ FG2001: counters start anew: /);
         is_deeply storm($httpd, 4, 4, '203.0.113.1'), { 200 => 10, 429 => 6 }, "$how: ten again";
-        $httpd->configure(config => "# nothing new for us\n");
+        $httpd->configure(config => FormGuard::Refusals::CONFIG . "# nothing new for us\n");
         $httpd->restart($how);
         is_deeply storm($httpd, 4, 4, '203.0.113.1'), { 429 => 16 }, "$how: no more";
     }

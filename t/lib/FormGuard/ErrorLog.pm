@@ -7,7 +7,7 @@ FormGuard::ErrorLog - reads httpd's error_log and knows which of its lines mean 
 
 =head1 SYNOPSIS
 
-    my $log  = FormGuard::ErrorLog->new("$dir/logs/error_log");
+    my $log  = FormGuard::ErrorLog->new("$dir/logs/error_log");   # steps => 0: no news are the FG0001 lines
     my $mark = $log->mark;
     ... one request ...
     my @lines = $log->since($mark);                  # whole lines, harmless ones too
@@ -54,8 +54,8 @@ my $CRASH = qr/ exit\ signal\ (?!Killed|Terminated) | seg\ fault\ or\ similar
 
 sub new
 {
-    my ($class, $file) = @_;
-    return bless { file => $file }, $class;
+    my ($class, $file, %o) = @_;
+    return bless { file => $file, steps => $o{steps} // 1 }, $class;
 }
 
 sub file { return $_[0]{file} }
@@ -78,7 +78,7 @@ sub since
 sub news
 {
     my ($self, $mark) = @_;
-    return grep { !harmless($_) } $self->since($mark);
+    return grep { !harmless($_) && ($self->{steps} || !/ \[formguard:debug\] .* FG0001: /) } $self->since($mark);
 }
 
 # Where the last reading ended.

@@ -34,7 +34,9 @@ Further options:
     module      path of mod_formguard.so (default FORMGUARD_MODULE, which must be set), or 0 for stock httpd
     modules     more modules by name: [qw(deflate proxy_http ssl)]; static ones are skipped
     global      configuration text before everything else (LoadModule, FormGuardCounters, MPM sizes)
-    loglevel    default "warn formguard:info"
+    loglevel    default: every verdict has its line, as at "warn formguard:debug" (below that only some lines of a
+                flood are written), and the FG0001 lines of that level are not looked at. "warn formguard:info"
+                is what a server in use has.
     h2          1: mod_http2 with h2c
     ini         { name => value } for php.ini
     env         { NAME => value } for httpd
@@ -93,7 +95,7 @@ sub new
     $self->{fixed_port} = $o{port};
     $self->{user} = FormGuard::Process::server_user();
     $self->{dir} = $o{dir} || FormGuard::Process::private_dir();
-    $self->{log} = FormGuard::ErrorLog->new("$self->{dir}/logs/error_log");
+    $self->{log} = FormGuard::ErrorLog->new("$self->{dir}/logs/error_log", steps => defined $o{loglevel});
     $self->_folders;
     $self->clock(0) if $self->{clock};
     $self->{port} ||= FormGuard::Process::free_port();

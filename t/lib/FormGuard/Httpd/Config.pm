@@ -111,7 +111,7 @@ sub text
     $out .= "ScriptSock cgid.sock\n" if $s->{mpm} ne 'prefork';
     $out .= "LoadModule formguard_module $s->{module}\n" if $s->{module};
     $out .= "FormGuardSigningKeyFile signing-key\n" if $s->{module};
-    my $level = $s->{loglevel} || 'warn formguard:info';
+    my $level = $s->{loglevel} || 'warn formguard:debug';
     $level =~ s/\s*\bformguard:\w+//g if !$s->{module};
     $out .= "ErrorLog logs/error_log\nLogLevel $level\n"
         . "LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b \\\"%{Referer}i\\\" \\\"%{User-Agent}i\\\"\" combined\n"
