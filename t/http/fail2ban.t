@@ -16,6 +16,7 @@ my $dir = FormGuard::Process::private_dir();
 system($^X, FormGuard::Httpd::forms_dir() . '/../make-mmdb', "$dir/c.mmdb", '198.51.100.0/24=HK', '2001:db8:4b::/48=HK')
     and die "make-mmdb failed\n";
 my $SCRIPT = "#!/bin/sh\ncat > /dev/null\nprintf 'Content-Type: text/plain\\r\\n\\r\\nran\\n'\n";
+my $token = 1000;
 my $VICTIM = '1.2.3.4';
 
 # What fail2ban-regex says of a file: (addresses it would count, lines it took them from).
@@ -73,9 +74,9 @@ my @KINDS = (
     ['FG1313', 1, '/links/form.cgi', form => 'name=http://x.test/'],
     ['FG1400', 1, '/captcha/form.cgi', form => 'name='],
     ['FG1401', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=x%01'],
-    ['FG1402', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=qwerty'],
-    ['FG1404', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=ok-host-elsewhere.test'],
-    ['FG1500', 0, '/captcha/form.cgi', form => 'g-recaptcha-response=status-500'],
+    ['FG1402', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=qwerty~@'],
+    ['FG1404', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=ok-host-elsewhere.test~@'],
+    ['FG1500', 0, '/captcha/form.cgi', form => 'g-recaptcha-response=status-500~@'],
     ['would refuse', 0, '/detect/form.cgi', form => 'a=1'],
     ['logged only', 0, '/only/form.cgi', form => 'a=1'],
     ['accepted', 0, '/ip/third.cgi', form => 'a=1', once => 1],
@@ -85,7 +86,7 @@ my @KINDS = (
 sub produce
 {
     my ($httpd, $six) = @_;
-    my ($n, %want, %tag) = (0);
+    my ($n, %want) = (0);
     for my $kind (@KINDS) {
         my ($what, $counts, $path, %o) = @$kind;
         $n++;
@@ -102,7 +103,8 @@ sub produce
                 $httpd->log->wait_for(qr/ FG1303: refused /, $mark);
                 last;
             }
-            $httpd->client->post($path, %send, from => $from);
+            # A token is good once.
+            $httpd->client->post($path, %send, $send{form} ? (form => $send{form} =~ s/\@\z/$token++/er) : (), from => $from);
         }
         my @lines = grep { /\Q[client $from:\E\d+\] FG/ } $httpd->log->since($mark);
         my ($tag) = $what =~ /^(FG\d{4})/;
