@@ -135,6 +135,24 @@ static fg_member_t member(struct json_object *json, const char *name, json_type 
     return json_object_is_type(*value, type) ? FG_MEMBER_OK : FG_MEMBER_WRONG;
 }
 
+void fg_ask_json(fg_http_request_t *request, struct json_object *json, apr_pool_t *pool)
+{
+    request->content_type = "application/json";
+    request->body = apr_pstrdup(pool, json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN));
+    request->body_len = strlen(request->body);
+    json_object_put(json);
+}
+
+fg_member_t fg_reply_object(struct json_object *json, const char *name, struct json_object **value)
+{
+    fg_member_t found = member(json, name, json_type_object, value);
+
+    if (found != FG_MEMBER_OK) {
+        *value = NULL;
+    }
+    return found;
+}
+
 fg_member_t fg_reply_bool(struct json_object *json, const char *name, int *value)
 {
     struct json_object *v;
@@ -214,8 +232,42 @@ const char *fg_detail(const char *name, const char *value, apr_pool_t *pool)
     return apr_pstrcat(pool, name, "=", fg_log_value(safe, value), NULL);
 }
 
-int fg_judge_hostname(const fg_captcha_check_t *check, const char *hostname,
-                      fg_captcha_result_t *result, apr_pool_t *pool)
+const fg_reply_code_t *fg_reply_code(const fg_reply_code_t *codes, const char *name)
+{
+    for (; codes->name; codes++) {
+        if (!strcmp(codes->name, name)) {
+            return codes;
+        }
+    }
+    return NULL;
+}
+
+void fg_result_code(fg_captcha_result_t *result, const fg_reply_code_t *code, const char *name,
+                    apr_pool_t *pool)
+{
+    const char *detail = fg_detail("code", name, pool);
+
+    if (!code) {
+        fg_result_judged(result, FG_CAPTCHA_REJECTED, detail);
+        return;
+    }
+    result->reason = code->reason;
+    result->cause = code->cause;
+    result->again = !code->gravity;
+    result->detail = apr_pstrcat(pool, detail, " (", code->words, ")", NULL);
+}
+
+void fg_result_status(fg_captcha_result_t *result, int status, apr_pool_t *pool)
+{
+    fg_result_cause(result, status == 429 ? FG_CAUSE_QUOTA : FG_CAUSE_SERVER_ERROR,
+                    apr_psprintf(pool, "status=%d", status));
+    result->again = status >= 500;
+}
+
+/* --- what a service claims -------------------------------------------------------------------- */
+
+static int judge_hostname(const fg_captcha_check_t *check, const char *hostname,
+                          fg_captcha_result_t *result, apr_pool_t *pool)
 {
     int i;
 
@@ -313,15 +365,16 @@ static int parse_stamp(const char *p, apr_time_t *stamp)
     return parse_offset(p, &t.tm_gmtoff) && apr_time_exp_gmt_get(stamp, &t) == APR_SUCCESS;
 }
 
-int fg_judge_age(const fg_captcha_check_t *check, const char *stamp, fg_captcha_result_t *result,
-                 apr_pool_t *pool)
+static int judge_age(const fg_captcha_check_t *check, const fg_claims_t *claims,
+                     fg_captcha_result_t *result, apr_pool_t *pool)
 {
     apr_interval_time_t max = check->max_age ? check->max_age : check->provider->life;
     apr_time_t solved;
     apr_interval_time_t age;
 
-    if (!parse_stamp(stamp, &solved)) {
-        fg_result_cause(result, FG_CAUSE_SERVER_ERROR, "challenge_ts is no time");
+    if (!parse_stamp(claims->stamp, &solved)) {
+        fg_result_cause(result, FG_CAUSE_SERVER_ERROR,
+                        apr_pstrcat(pool, claims->stamp_name, " is no time", NULL));
         return 0;
     }
     age = check->now.wall - solved;
@@ -331,8 +384,32 @@ int fg_judge_age(const fg_captcha_check_t *check, const char *stamp, fg_captcha_
         return 0;
     }
     if (age < -CLOCK_LEEWAY) {
-        result->detail = apr_psprintf(
-            pool, "clocks differ: challenge_ts is %" APR_TIME_T_FMT "s ahead", apr_time_sec(-age));
+        result->detail = apr_psprintf(pool, "clocks differ: %s is %" APR_TIME_T_FMT "s ahead",
+                                      claims->stamp_name, apr_time_sec(-age));
     }
     return 1;
+}
+
+void fg_judge_claims(const fg_captcha_check_t *check, const fg_claims_t *claims,
+                     fg_captcha_result_t *result, apr_pool_t *pool)
+{
+    const fg_captcha_provider_t *provider = check->provider;
+    const char *action = claims->action ? claims->action : "";
+
+    result->has_score = claims->has_score && provider->score != FG_CARRIES_NEVER;
+    result->score = result->has_score ? claims->score : 0;
+    if (!judge_hostname(check, claims->hostname, result, pool) ||
+        !judge_age(check, claims, result, pool)) {
+        return;
+    }
+    if (provider->action != FG_CARRIES_NEVER && check->action && strcmp(check->action, action)) {
+        fg_result_judged(result, FG_CAPTCHA_ACTION, fg_detail("action", action, pool));
+        return;
+    }
+    if (result->has_score && result->score < check->min_score) {
+        fg_result_judged(result, FG_CAPTCHA_SCORE,
+                         apr_psprintf(pool, "min=%.2f", check->min_score));
+        return;
+    }
+    fg_result_judged(result, FG_ACCEPTED, result->detail); /* it may tell of differing clocks */
 }

@@ -8,10 +8,25 @@
 
 #include "captcha.h"
 
-/** The rows, one file a vendor. */
+/** The row of the captcha that is judged here: altcha.c. */
 extern const fg_captcha_provider_t fg_captcha_altcha;
-extern const fg_captcha_provider_t fg_captcha_recaptcha_v2;
-extern const fg_captcha_provider_t fg_captcha_recaptcha_v3;
+
+/* The rows' functions, see fg_captcha_provider_t. */
+#define FG_ASK(name)                                                                               \
+    void name(const fg_captcha_check_t *check, const char *token, fg_http_request_t *request,      \
+              apr_pool_t *pool)
+#define FG_JUDGE(name)                                                                             \
+    void name(const fg_captcha_check_t *check, const fg_http_reply_t *reply,                       \
+              fg_captcha_result_t *result, apr_pool_t *pool)
+/** siteverify as reCAPTCHA, hCaptcha and Turnstile speak it: captcha_siteverify.c. */
+FG_ASK(fg_siteverify_ask);
+FG_JUDGE(fg_siteverify_judge);
+/** reCAPTCHA Enterprise: captcha_enterprise.c. */
+FG_ASK(fg_enterprise_ask);
+FG_JUDGE(fg_enterprise_judge);
+/** Friendly Captcha v2: captcha_friendly.c. */
+FG_ASK(fg_friendly_ask);
+FG_JUDGE(fg_friendly_judge);
 
 /** A member of a JSON object. */
 typedef enum fg_member {
@@ -31,6 +46,12 @@ struct json_object;
  */
 const char *fg_reply_json(struct json_object **json, const fg_http_reply_t *reply,
                           apr_pool_t *pool);
+
+/** Make a JSON object the request's body. It is let go of. */
+void fg_ask_json(fg_http_request_t *request, struct json_object *json, apr_pool_t *pool);
+
+/** A member that is an object; it lives as long as the one it is in. */
+fg_member_t fg_reply_object(struct json_object *json, const char *name, struct json_object **value);
 
 /** A member that is true or false. */
 fg_member_t fg_reply_bool(struct json_object *json, const char *name, int *value);
@@ -54,20 +75,48 @@ void fg_result_judged(fg_captcha_result_t *result, fg_reason_t reason, const cha
 /** `name=value` for a detail, the value reduced to what is safe in a log line. */
 const char *fg_detail(const char *name, const char *value, apr_pool_t *pool);
 
-/**
- * Judge where a token was solved.
- * @return 1 if the host matches one of the check's globs or there are none; 0 with result filled
- */
-int fg_judge_hostname(const fg_captcha_check_t *check, const char *hostname,
-                      fg_captcha_result_t *result, apr_pool_t *pool);
+/** What one of a service's codes means. */
+typedef struct fg_reply_code {
+    const char *name; /**< as the service writes it; NULL in the row after the last */
+    fg_reason_t reason;
+    fg_cause_t cause;  /**< for FG_VERIFIER */
+    int gravity;       /**< of several codes the gravest counts; 0 for one that may be gone when
+                            asked again, see fg_captcha_result_t */
+    const char *words; /**< for the log */
+} fg_reply_code_t;
+
+/** @return the code's row, or NULL */
+const fg_reply_code_t *fg_reply_code(const fg_reply_code_t *codes, const char *name);
 
 /**
- * Judge when a token was solved.
- * @param stamp ISO 8601 with `Z` or an offset
- * @return 1 if it is young enough (result->detail is set if the clocks differ); 0 with result
- *         filled
+ * Say what a code means: `code=NAME (words)`.
+ * @param code its row; NULL: nobody documents it, the token was rejected
+ * @param name as the service wrote it
  */
-int fg_judge_age(const fg_captcha_check_t *check, const char *stamp, fg_captcha_result_t *result,
-                 apr_pool_t *pool);
+void fg_result_code(fg_captcha_result_t *result, const fg_reply_code_t *code, const char *name,
+                    apr_pool_t *pool);
+
+/**
+ * Say what a status means that is no 200: quota for 429, else server-error, and a 5xx may be gone
+ * when asked again.
+ */
+void fg_result_status(fg_captcha_result_t *result, int status, apr_pool_t *pool);
+
+/** What a service says of a token it accepts. */
+typedef struct fg_claims {
+    const char *hostname;   /**< "" where the service does not know it */
+    const char *stamp;      /**< ISO 8601 with `Z` or an offset */
+    const char *stamp_name; /**< of the member */
+    const char *action;     /**< NULL: none */
+    int has_score;
+    double score;
+} fg_claims_t;
+
+/**
+ * The service says yes: is it yes for us? Judges host name, age, action and score as the row and
+ * the check want them. result->detail is set, too, if the clocks differ.
+ */
+void fg_judge_claims(const fg_captcha_check_t *check, const fg_claims_t *claims,
+                     fg_captcha_result_t *result, apr_pool_t *pool);
 
 #endif

@@ -161,6 +161,27 @@ static void merge_countries(fg_policy_countries_t *out, const fg_policy_countrie
     *out = *out == NULL ? *add : apr_array_append(pool, *out, *add);
 }
 
+/* Keys are one service's, and a site key its account's: what was inherited must not be told to
+ * another. */
+static void drop_foreign_keys(fg_policy_t *out, const fg_policy_t *base, const fg_policy_t *add)
+{
+    const fg_captcha_provider_t *before = fg_policy_captcha(base);
+    const fg_captcha_provider_t *now = fg_policy_captcha(out);
+
+    if (before == NULL || now == NULL || before->ask == NULL || now->ask == NULL) {
+        return; /* what is judged here has no keys of its own */
+    }
+    if (strcmp(before->endpoint, now->endpoint) != 0) {
+        out->captcha_secret = add->captcha_secret;
+        out->captcha_site_key = add->captcha_site_key;
+        out->captcha_project = add->captcha_project;
+        out->captcha_endpoint = add->captcha_endpoint;
+    }
+    else if (base->captcha_secret != NULL && add->captcha_secret != NULL && !now->needs_project) {
+        out->captcha_site_key = add->captcha_site_key;
+    }
+}
+
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool)
 {
     fg_policy_t *out = apr_pmemdup(pool, base, sizeof(*base));
@@ -168,6 +189,7 @@ fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, ap
 #define FG_POLICY_MERGE(kind, name) merge_##kind(&out->name, &add->name, pool);
     FG_POLICY_FIELDS(FG_POLICY_MERGE)
 #undef FG_POLICY_MERGE
+    drop_foreign_keys(out, base, add);
     return out;
 }
 
@@ -299,6 +321,25 @@ const char *fg_policy_captcha_field(const fg_policy_t *policy)
 int fg_policy_strips(const fg_policy_t *policy, int built_in)
 {
     return policy->captcha_strip == FG_MODE_UNSET ? built_in : policy->captcha_strip == FG_MODE_ON;
+}
+
+void fg_policy_captcha_check(const fg_policy_t *policy, fg_captcha_check_t *check, apr_pool_t *pool)
+{
+    memset(check, 0, sizeof(*check));
+    check->provider = fg_policy_captcha(policy);
+    check->secret = policy->captcha_secret;
+    check->site_key = policy->captcha_site_key;
+    check->project = policy->captcha_project;
+    check->endpoint = policy->captcha_endpoint;
+    if (check->endpoint == NULL && policy->captcha_host != NULL) {
+        check->endpoint = fg_captcha_url(check->provider, policy->captcha_host, pool);
+    }
+    check->ca_file = policy->captcha_ca_file;
+    check->timeout = fg_policy_captcha_timeout(policy);
+    check->hostnames = policy->captcha_hostnames;
+    check->action = policy->captcha_action;
+    check->min_score = fg_policy_captcha_min_score(policy);
+    check->max_age = policy->captcha_max_age;
 }
 
 fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause)

@@ -179,6 +179,8 @@ typedef struct fg_double {
     F(verify, captcha_verify)                                                                      \
     F(difficulty, captcha_difficulty)                                                              \
     F(grant, captcha_clearance)                                                                    \
+    F(text, captcha_host)                                                                          \
+    F(text, captcha_project)                                                                       \
     F(text, captcha_site_key)                                                                      \
     F(text, captcha_secret)                                                                        \
     F(text, captcha_field)                                                                         \
@@ -366,6 +368,15 @@ const char *fg_policy_captcha_field(const fg_policy_t *policy);
  *                 anything with it
  */
 int fg_policy_strips(const fg_policy_t *policy, int built_in);
+
+/**
+ * What a token is judged by, as far as the policy says it.
+ * @param policy one with a captcha
+ * @param check  filled in, but for `hostnames` where the policy names none, `remote_ip` and `now`
+ * @param pool   owns what has to be made
+ */
+void fg_policy_captcha_check(const fg_policy_t *policy, fg_captcha_check_t *check,
+                             apr_pool_t *pool);
 
 /**
  * What becomes of a post whose verification failed for that cause: FG_ACT_REFUSE, FG_ACT_ALLOW, or

@@ -35,7 +35,8 @@
     X("FormGuardBodyLimit", DIR, body_limit, body_limit,                                          \
       "SIZE [over=refuse|pass]", "64M over=refuse")                                               \
     X("FormGuardCaptcha", DIR, captcha, captcha,                                                  \
-      "off|altcha|recaptcha-v2|recaptcha-v3", "off")                                              \
+      "off|altcha|recaptcha-v2|recaptcha-v3|recaptcha-enterprise|hcaptcha|turnstile|friendly "    \
+      "[host=NAME]", "off")                                                                       \
     X("FormGuardCaptchaWhen", DIR, when, captcha_when,                                            \
       "always|challenged", "always")                                                              \
     X("FormGuardCaptchaVerify", DIR, verify, captcha_verify,                                      \
@@ -46,6 +47,8 @@
       "off|TIME [uses=N]", "off")                                                                 \
     X("FormGuardCaptchaSiteKey", DIR, text, captcha_site_key,                                     \
       "KEY", "none")                                                                              \
+    X("FormGuardCaptchaProject", DIR, project, captcha_project,                                   \
+      "ID", "none")                                                                               \
     X("FormGuardCaptchaSecret", DIR, secret, captcha_secret,                                      \
       "SECRET", "none")                                                                           \
     X("FormGuardCaptchaSecretFile", VHOST, secret_file, captcha_secret,                           \

@@ -65,6 +65,7 @@ FG_PARSER(fg_parse_difficulty);
 FG_PARSER(fg_parse_clearance);
 FG_PARSER(fg_parse_override);
 FG_PARSER(fg_parse_captcha);
+FG_PARSER(fg_parse_project);
 FG_PARSER(fg_parse_secret);
 FG_PARSER(fg_parse_secret_file);
 FG_PARSER(fg_parse_ca_file);

@@ -9,6 +9,8 @@
 #include "http_client.h"
 #include "policy_internal.h"
 
+#define HOST            "host="
+#define PROJECT_MAX     63
 #define SECRET_MAX      256
 #define SECRET_FILE_MAX 1024
 
@@ -16,10 +18,12 @@ const char *fg_parse_captcha(const fg_directive_t *directive, fg_policy_t *polic
                              const fg_words_t *words)
 {
     const fg_captcha_provider_t *provider;
-    const char *error = fg_parse_one_word(words, directive->syntax);
+    const char *host = "";
 
-    if (error != NULL) {
-        return error;
+    /* A second word of another kind may be a secret that stands in the wrong line: not shown. */
+    if (words->argc < 1 || words->argc > 2 ||
+        (words->argc == 2 && strncasecmp(words->argv[1], HOST, sizeof(HOST) - 1) != 0)) {
+        return apr_psprintf(words->temp_pool, "takes %s", directive->syntax);
     }
     provider = strcasecmp(words->argv[0], "off") == 0 ? &fg_captcha_off
                                                       : fg_captcha_provider(words->argv[0]);
@@ -28,7 +32,40 @@ const char *fg_parse_captcha(const fg_directive_t *directive, fg_policy_t *polic
                               apr_psprintf(words->temp_pool, "is none of off, %s",
                                            fg_captcha_provider_names(words->temp_pool)));
     }
+    if (words->argc == 2) {
+        /* One that the service documents, and no other: this may stand in .htaccess. */
+        host = words->argv[1] + sizeof(HOST) - 1;
+        if (fg_captcha_url(provider, host, words->temp_pool) == NULL) {
+            return fg_parse_wrong(words, words->argv[1],
+                                  apr_psprintf(words->temp_pool, "is no host of %s: %s",
+                                               provider->name,
+                                               fg_captcha_hosts(provider, words->temp_pool)));
+        }
+    }
     *FIELD(policy, directive, fg_policy_provider_t) = provider;
+    policy->captcha_host = apr_pstrdup(words->pool, host); /* "" undoes an outer line's */
+    return NULL;
+}
+
+/* A project's ID, an old one of a domain (`example.com:name`), or its number: what can stand in a
+ * URL's path as it is.
+ * https://docs.cloud.google.com/resource-manager/docs/creating-managing-projects */
+const char *fg_parse_project(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-.:";
+    const char *error = fg_parse_one_word(words, directive->syntax);
+    const char *id;
+
+    if (error != NULL) {
+        return error;
+    }
+    id = words->argv[0];
+    if (strlen(id) > PROJECT_MAX || strspn(id, allowed) != strlen(id) || !apr_isalnum(*id)) {
+        return fg_parse_wrong(words, id,
+                              "is no project of Google Cloud: small letters, digits and hyphens");
+    }
+    *FIELD(policy, directive, fg_policy_text_t) = apr_pstrdup(words->pool, id);
     return NULL;
 }
 

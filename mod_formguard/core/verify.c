@@ -23,7 +23,7 @@ static void note_secret(const fg_verifier_t *verifier, const fg_captcha_check_t 
                         const char *site, const fg_captcha_result_t *result, fg_verify_news_t *news,
                         apr_pool_t *pool)
 {
-    int none = check->secret == NULL || *check->secret == '\0';
+    int none = fg_captcha_lacks(check) != NULL;
 
     switch (result->reason == FG_VERIFIER ? result->cause : FG_CAUSE_NONE) {
     case FG_CAUSE_NONE:
@@ -101,13 +101,14 @@ void fg_verify(const fg_verifier_t *verifier, const fg_captcha_check_t *check, c
                const char *token, fg_captcha_result_t *result, fg_verify_news_t *news,
                apr_pool_t *pool)
 {
+    const char *lacks = fg_captcha_lacks(check);
     fg_spent_claim_t claim;
 
     memset(result, 0, sizeof(*result));
     memset(news, 0, sizeof(*news));
-    if (check->secret == NULL || *check->secret == '\0') {
+    if (lacks != NULL) {
         /* Before the breaker: it says nothing about the service. */
-        fg_result_cause(result, FG_CAUSE_BAD_SECRET, "no secret is set");
+        fg_result_cause(result, FG_CAUSE_BAD_SECRET, lacks);
         note_secret(verifier, check, site, result, news, pool);
         return;
     }

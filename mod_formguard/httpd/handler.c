@@ -341,6 +341,7 @@ static void keep_guard(const fg_policy_t *asked, fg_policy_t *sum)
     }
     if (fg_policy_captcha(sum) == NULL) {
         sum->captcha = asked->captcha;
+        sum->captcha_host = asked->captcha_host;
     }
 }
 

@@ -286,11 +286,9 @@ static int same(const char *a, const char *b)
 }
 
 /* Of services that are shown alike one that fails counts. */
-static void note_service(outside_t *outside, const fg_captcha_provider_t *provider,
+static void note_service(outside_t *outside, const fg_captcha_provider_t *provider, const char *url,
                          const fg_policy_t *policy)
 {
-    const char *url =
-        policy->captcha_endpoint != NULL ? policy->captcha_endpoint : provider->endpoint;
     fg_status_service_t row;
     seen_t *seen;
     int i;
@@ -331,8 +329,18 @@ static void note_services(outside_t *outside, const fg_policy_t *policy)
     unsigned int i;
 
     for (i = 0; (provider = fg_captcha_provider_at(i)) != NULL; i++) {
-        if (provider->ask != NULL) {
-            note_service(outside, provider, policy);
+        const char *const *host = provider->hosts;
+
+        if (provider->ask == NULL) {
+            continue;
+        }
+        if (policy->captcha_endpoint != NULL) {
+            note_service(outside, provider, policy->captcha_endpoint, policy);
+            continue;
+        }
+        note_service(outside, provider, provider->endpoint, policy);
+        for (; host < provider->hosts + FG_CAPTCHA_HOSTS_MAX && *host != NULL; host++) {
+            note_service(outside, provider, fg_captcha_url(provider, *host, outside->pool), policy);
         }
     }
 }

@@ -98,21 +98,17 @@ void fg_ask_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
     const fg_runtime_t *runtime = fg_runtime();
     const fg_verifier_t verifier = {runtime->client,  runtime->slots, runtime->breaker,
                                     runtime->secrets, runtime->spent, fg_facts_now};
-    fg_captcha_check_t check = {.provider = fg_policy_captcha(policy)};
+    fg_captcha_check_t check;
     fg_verify_news_t news;
 
+    fg_policy_captcha_check(policy, &check, r->pool);
     if (check.provider->ask == NULL) {
         fg_altcha_verify(c, policy, token, result);
         return;
     }
-    check.secret = policy->captcha_secret;
-    check.endpoint = policy->captcha_endpoint;
-    check.ca_file = policy->captcha_ca_file;
-    check.timeout = fg_policy_captcha_timeout(policy);
-    check.hostnames = policy->captcha_hostnames != NULL ? policy->captcha_hostnames : site_names(r);
-    check.action = policy->captcha_action;
-    check.min_score = fg_policy_captcha_min_score(policy);
-    check.max_age = policy->captcha_max_age;
+    if (check.hostnames == NULL) {
+        check.hostnames = site_names(r);
+    }
     check.remote_ip = policy->captcha_send_ip == FG_MODE_OFF ? NULL : r->useragent_ip;
     check.now = c->now;
     fg_verify(&verifier, &check, c->site, token, result, &news, r->pool);

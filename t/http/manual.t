@@ -262,6 +262,7 @@ my %DOES = (
         [['solved', { solve => '/contact.php', keep => 1 }, '200x1'], ['the next two', { n => 3, kept => 1 }, '200x2 403x1', $refused->('FG1400', 403)]],
     ],
     FormGuardCaptchaSiteKey => [captcha_rows('ok')],
+    FormGuardCaptchaProject => [captcha_rows('ok-score-0.9')],
     FormGuardCaptchaSecret => [captcha_rows('ok')],
     FormGuardCaptchaSecretFile => [captcha_rows('ok')],
     FormGuardCaptchaField => [

@@ -81,7 +81,7 @@ my @FAULTS = (
     ['a score that is NaN', 'server-error', qr/\S.*/, 'score-nan'],
     ['a score that is a text', 'server-error', qr/score is no number from 0 to 1/, 'score-text'],
     ['success and an error', 'server-error', qr/success with error-codes/, 'success-with-codes'],
-    ['bad-request', 'server-error', qr/code=bad-request/, 'bad-request'],
+    ['bad-request', 'server-error', qr/code=bad-request \(the service finds the question malformed\)/, 'bad-request'],
     ['half a reply', 'unreachable', qr/\S.*/, 'truncated'],
     ['a connection closed', 'unreachable', qr/\S.*/, 'close'],
     ['a connection reset', 'unreachable', qr/\S.*/, 'reset'],
@@ -93,8 +93,8 @@ my @FAULTS = (
     ['no TLS where it should be', 'unreachable', qr/\S.*/, 'ok', 'plain_on_tls'],
     ['TLS where it should not be', 'unreachable|server-error', qr/\S.*/, 'ok', 'tls_on_plain'],
     ['nothing listening', 'unreachable', qr/.*localhost port \d+.*/, 'ok', 'closed'],
-    ['a secret it does not know', 'bad-secret', qr/code=invalid-input-secret/, 'ok', 'wrong-secret'],
-    ['a secret it does not see', 'bad-secret', qr/code=missing-input-secret/, 'missing-secret'],
+    ['a secret it does not know', 'bad-secret', qr/code=invalid-input-secret \(the service does not know this secret\)/, 'ok', 'wrong-secret'],
+    ['a secret it does not see', 'bad-secret', qr/code=missing-input-secret \(the service got no secret\)/, 'missing-secret'],
 );
 
 my @SLOW = (

@@ -61,11 +61,37 @@ static void captcha_settings(void **state)
     static const char cause[] = " names no cause: timeout, unreachable, server-error, quota, "
                                 "bad-secret or busy, each with =allow, =refuse or =altcha";
     static const char host[] = " is no host name (no scheme, port or path belongs to it)";
+    static const char names[] = " is none of off, altcha, recaptcha-v2, recaptcha-v3, "
+                                "recaptcha-enterprise, hcaptcha, turnstile, friendly";
+    static const char takes[] =
+        "takes off|altcha|recaptcha-v2|recaptcha-v3|recaptcha-enterprise|hcaptcha|"
+        "turnstile|friendly [host=NAME]";
+    static const char v2_host[] = " is no host of recaptcha-v2: www.google.com, www.recaptcha.net";
+    static const char project[] =
+        " is no project of Google Cloud: small letters, digits and hyphens";
     const line_wrong_t cases[] = {
-        {"FormGuardCaptcha", "takes one value: off|altcha|recaptcha-v2|recaptcha-v3"},
-        {"FormGuardCaptcha recaptcha",
-         "'recaptcha' is none of off, altcha, recaptcha-v2, recaptcha-v3"},
-        {"FormGuardCaptcha none", "'none' is none of off, altcha, recaptcha-v2, recaptcha-v3"},
+        {"FormGuardCaptcha", takes},
+        {"FormGuardCaptcha recaptcha-v2 host=www.recaptcha.net more", takes},
+        {"FormGuardCaptcha recaptcha", apr_pstrcat(pool, "'recaptcha'", names, NULL)},
+        {"FormGuardCaptcha none", apr_pstrcat(pool, "'none'", names, NULL)},
+        {"FormGuardCaptcha recaptcha-v2 host=evil.example",
+         apr_pstrcat(pool, "'host=evil.example'", v2_host, NULL)},
+        {"FormGuardCaptcha recaptcha-v2 host=", apr_pstrcat(pool, "'host='", v2_host, NULL)},
+        {"FormGuardCaptcha recaptcha-v2 host=https://www.recaptcha.net/",
+         apr_pstrcat(pool, "'host=https://www.recaptcha.net/'", v2_host, NULL)},
+        {"FormGuardCaptcha recaptcha-v2 sesame", takes}, /* a secret, perhaps: not shown */
+        {"FormGuardCaptcha turnstile host=www.recaptcha.net",
+         "'host=www.recaptcha.net' is no host of turnstile: "
+         "challenges.cloudflare.com"},
+        {"FormGuardCaptcha off host=www.google.com",
+         "'host=www.google.com' is no host of off: none"},
+        {"FormGuardCaptchaProject", "takes one value: ID"},
+        {"FormGuardCaptchaProject a/../b", apr_pstrcat(pool, "'a/../b'", project, NULL)},
+        {"FormGuardCaptchaProject ..", apr_pstrcat(pool, "'..'", project, NULL)},
+        {"FormGuardCaptchaProject -a", apr_pstrcat(pool, "'-a'", project, NULL)},
+        {"FormGuardCaptchaProject A", apr_pstrcat(pool, "'A'", project, NULL)},
+        {"FormGuardCaptchaProject a?key=b", apr_pstrcat(pool, "'a?key=b'", project, NULL)},
+        {"FormGuardCaptchaProject a%2e", apr_pstrcat(pool, "'a%2e'", project, NULL)},
         {"FormGuardCaptchaSiteKey", "takes one value: KEY"},
         {"FormGuardCaptchaSiteKey a b", "takes one value: KEY"},
         {"FormGuardCaptchaField a b", "takes one value: NAME"},
@@ -102,6 +128,109 @@ static void captcha_settings(void **state)
 
     (void)state;
     LINE_EXPECT_ERRORS(cases, pool);
+}
+
+/* The URL that is asked under lines of configuration, each merged over those before it. */
+static const char *url_of(const char *lines)
+{
+    fg_policy_t *policy = empty();
+    fg_captcha_check_t check;
+    char *last = NULL;
+    char *line;
+
+    for (line = apr_strtok(apr_pstrdup(pool, lines), "\n", &last); line != NULL;
+         line = apr_strtok(NULL, "\n", &last)) {
+        policy = fg_policy_merge(policy, policy_of(line), pool);
+    }
+    fg_policy_captcha_check(policy, &check, pool);
+    return check.endpoint != NULL ? check.endpoint : check.provider->endpoint;
+}
+
+static void a_service_is_asked_on_a_host_it_documents(void **state)
+{
+    static const char google[] = "https://www.google.com/recaptcha/api/siteverify";
+    static const char net[] = "https://www.recaptcha.net/recaptcha/api/siteverify";
+
+    (void)state;
+    assert_string_equal(url_of("FormGuardCaptcha recaptcha-v2"), google);
+    assert_string_equal(url_of("FormGuardCaptcha recaptcha-v2 host=www.recaptcha.net"), net);
+    assert_string_equal(url_of("FormGuardCaptcha recaptcha-v3 HOST=www.recaptcha.net"), net);
+    assert_string_equal(url_of("FormGuardCaptcha friendly host=eu.frcapi.com"),
+                        "https://eu.frcapi.com/api/v2/captcha/siteverify");
+    /* An inner line without a host means the service's own, not the outer line's. */
+    assert_string_equal(url_of("FormGuardCaptcha recaptcha-v2 host=www.recaptcha.net\n"
+                               "FormGuardCaptcha recaptcha-v2"),
+                        google);
+    assert_string_equal(url_of("FormGuardCaptcha recaptcha-v2 host=www.recaptcha.net\n"
+                               "FormGuardCaptchaSecret abc"),
+                        net);
+    assert_string_equal(url_of("FormGuardCaptcha friendly host=eu.frcapi.com\n"
+                               "FormGuardCaptcha hcaptcha"),
+                        "https://api.hcaptcha.com/siteverify");
+    /* The server config's own URL goes before any host. */
+    assert_string_equal(url_of("FormGuardCaptchaEndpoint https://captcha.example/verify\n"
+                               "FormGuardCaptcha recaptcha-v2 host=www.recaptcha.net"),
+                        "https://captcha.example/verify");
+    assert_string_equal(policy_of("FormGuardCaptchaProject my-project-1")->captcha_project,
+                        "my-project-1");
+    assert_string_equal(policy_of("FormGuardCaptchaProject example.com:forms")->captcha_project,
+                        "example.com:forms");
+    assert_string_equal(policy_of("FormGuardCaptchaProject 123456789012")->captcha_project,
+                        "123456789012");
+}
+
+/* A policy made by some good lines of one section. */
+static fg_policy_t *lines_of(const char *lines)
+{
+    fg_policy_t *policy = empty();
+    char *last = NULL;
+    char *line;
+
+    for (line = apr_strtok(apr_pstrdup(pool, lines), "\n", &last); line != NULL;
+         line = apr_strtok(NULL, "\n", &last)) {
+        assert_null(apply(policy, line));
+    }
+    return policy;
+}
+
+/* Keys are one service's: an inner section with another one does not send them there. */
+static void keys_stay_with_their_service(void **state)
+{
+    static const char outer[] = "FormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret outer\n"
+                                "FormGuardCaptchaSiteKey outer-site\nFormGuardCaptchaProject p\n"
+                                "FormGuardCaptchaEndpoint https://captcha.example/";
+    fg_policy_t *policy;
+
+    (void)state;
+    policy = fg_policy_merge(lines_of(outer), lines_of("FormGuardCaptcha hcaptcha"), pool);
+    assert_null(policy->captcha_secret);
+    assert_null(policy->captcha_site_key);
+    assert_null(policy->captcha_project);
+    assert_null(policy->captcha_endpoint);
+    policy = fg_policy_merge(lines_of(outer),
+                             lines_of("FormGuardCaptcha hcaptcha\nFormGuardCaptchaSecret inner\n"
+                                      "FormGuardCaptchaSiteKey inner-site"),
+                             pool);
+    assert_string_equal(policy->captcha_secret, "inner");
+    assert_string_equal(policy->captcha_site_key, "inner-site");
+    /* v2 and v3 are asked at one place. */
+    policy = fg_policy_merge(lines_of(outer), lines_of("FormGuardCaptcha recaptcha-v3"), pool);
+    assert_string_equal(policy->captcha_secret, "outer");
+    assert_string_equal(policy->captcha_endpoint, "https://captcha.example/");
+    /* Another account with the same service has another site key. */
+    policy = fg_policy_merge(lines_of(outer), lines_of("FormGuardCaptchaSecret inner"), pool);
+    assert_string_equal(policy->captcha_secret, "inner");
+    assert_null(policy->captcha_site_key);
+    policy = fg_policy_merge(lines_of(outer), lines_of("FormGuardCaptcha recaptcha-v2"), pool);
+    assert_string_equal(policy->captcha_secret, "outer");
+    assert_string_equal(policy->captcha_site_key, "outer-site");
+    /* Keys for all, the service for some. */
+    policy = fg_policy_merge(lines_of("FormGuardCaptchaSecret outer"),
+                             lines_of("FormGuardCaptcha hcaptcha"), pool);
+    assert_string_equal(policy->captcha_secret, "outer");
+    policy = fg_policy_merge(lines_of("FormGuardCaptchaSiteKey outer-site"),
+                             lines_of("FormGuardCaptcha hcaptcha\nFormGuardCaptchaSecret a"), pool);
+    assert_string_equal(policy->captcha_site_key, "outer-site");
 }
 
 static void scores(void **state)
@@ -320,6 +449,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(captcha_settings),
+        cmocka_unit_test(a_service_is_asked_on_a_host_it_documents),
+        cmocka_unit_test(keys_stay_with_their_service),
         cmocka_unit_test(scores),
         cmocka_unit_test(a_secret_is_never_shown),
         cmocka_unit_test(a_secret_file_holds_one_line),

@@ -10,6 +10,7 @@ FormGuard::Vendor - a captcha vendor of our own, which answers what the token as
     my $vendor = FormGuard::Vendor->new;              # hostname => 'www.test', secret => '...'
     $vendor->url;                                     # https://localhost:PORT/recaptcha/api/siteverify
     $vendor->url('expired');                          # the same with a bad certificate, see vendor-stand-in
+    $vendor->url('good', undef, 'hcaptcha');          # of another service, see FormGuard::VendorServices
     $vendor->ca; $vendor->secret; $vendor->hostname; $vendor->port('plain');
     my $mark = $vendor->count;
     ... post ...
@@ -26,6 +27,7 @@ use strict;
 use warnings;
 use File::Basename qw(dirname);
 use FormGuard::Process;
+use FormGuard::VendorServices;
 use JSON::PP ();
 
 sub new
@@ -82,10 +84,10 @@ sub port
 
 sub url
 {
-    my ($self, $name, $host) = @_;
+    my ($self, $name, $host, $service) = @_;
     my $scheme = ($name || '') eq 'plain' ? 'http' : 'https';
     $host = 'localhost' if !defined $host;
-    return "$scheme://$host:" . $self->port($name) . '/recaptcha/api/siteverify';
+    return "$scheme://$host:" . $self->port($name) . FormGuard::VendorServices::path_of($service // 'recaptcha');
 }
 
 # Every request so far, oldest first.
