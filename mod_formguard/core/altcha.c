@@ -24,7 +24,7 @@
 /* Longest solution, base64: ours are near 400 bytes, other members included. */
 #define TOKEN_MAX 2048
 
-/* Visitors type for long; the widget takes a new challenge by itself when one has expired. */
+/* Visitors type for long; once a challenge has expired the widget wants to be pressed again. */
 #define LIFE apr_time_from_sec(20 * 60)
 
 struct fg_altcha {
