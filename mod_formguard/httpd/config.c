@@ -245,6 +245,13 @@ static const char *set_slots(cmd_parms *cmd, void *policy, const char *arg)
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
+static const char *set_secret_check(cmd_parms *cmd, void *policy, int on)
+{
+    (void)policy;
+    server_conf(cmd)->secrets_unchecked = !on;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
 static const char *set_signing_key(cmd_parms *cmd, void *policy, const char *arg)
 {
     const char *path = ap_server_root_relative(cmd->pool, arg);
@@ -309,6 +316,8 @@ const command_rec fg_commands[] = {
                   "shm[:ENTRIES]; default: shm:262144"),
     AP_INIT_TAKE1("FormGuardCaptchaSlots", set_slots, NULL, RSRC_CONF,
                   "NUMBER; default: a quarter of the workers"),
+    AP_INIT_FLAG("FormGuardCaptchaSecretCheck", set_secret_check, NULL, RSRC_CONF,
+                 "On|Off; default: On"),
     AP_INIT_TAKE1("FormGuardDNSBLResolver", set_resolver, NULL, RSRC_CONF,
                   "ADDRESS:PORT[,ADDRESS:PORT...]; default: the system's"),
     AP_INIT_TAKE1("FormGuardSigningKeyFile", set_signing_key, NULL, RSRC_CONF,

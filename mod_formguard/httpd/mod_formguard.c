@@ -17,11 +17,14 @@ static int monitor(apr_pool_t *pool, server_rec *s)
 
 static void register_hooks(apr_pool_t *pool)
 {
+    /* The watchdog's thread uses the HTTP client. */
+    static const char *const after[] = {"mod_watchdog.c", NULL};
+
     (void)pool;
     fg_replay_register();
     fg_wellknown_register();
     ap_hook_post_config(fg_runtime_post_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_init(fg_runtime_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(fg_runtime_child_init, NULL, after, APR_HOOK_MIDDLE);
     ap_hook_monitor(monitor, NULL, NULL, APR_HOOK_MIDDLE);
     /* A content handler, not an access or fixups hook: those are bypassed by `Satisfy any`, skipped
      * on internal redirects, and run before other modules' body filters are in place. */

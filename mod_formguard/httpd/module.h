@@ -32,6 +32,7 @@ extern module AP_MODULE_DECLARE_DATA formguard_module;
 typedef struct fg_server_conf {
     const char *geo_database;   /**< path, or NULL */
     apr_uint32_t counters;      /**< keys of the table */
+    int secrets_unchecked;      /**< 1: FormGuardCaptchaSecretCheck Off */
     int slots;                  /**< workers that may wait for a vendor; 0: a quarter of them */
     const char *pages;          /**< folder of page templates, or NULL */
     const char *signing_key;    /**< path, or NULL */
@@ -98,6 +99,9 @@ const fg_runtime_t *fg_runtime(void);
 /** @return 1 for the first caller since the server was started or restarted, else 0 */
 int fg_say_once(fg_said_t what);
 
+/** @return 0, 1, 2, ... to whichever process calls, since the server was started or restarted */
+unsigned int fg_next_secret(void);
+
 /**
  * The same for something that is said of a site: once each, and of so many sites only that whoever
  * writes .htaccess files can't fill the log.
@@ -110,6 +114,12 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
 
 /** child_init: what can't be shared, the HTTP client. */
 void fg_runtime_child_init(apr_pool_t *pchild, server_rec *s);
+
+/* --- secrets.c -------------------------------------------------------------------------------- */
+
+/** Have the captcha services asked whether they know the server config's secrets, once httpd runs.
+ * @param pconf keeps the list of them */
+void fg_secrets_check(apr_pool_t *pconf, server_rec *s);
 
 /* --- the state of one request: handler.c ------------------------------------------------------ */
 

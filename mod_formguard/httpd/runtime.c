@@ -22,6 +22,7 @@ APLOG_USE_MODULE(formguard);
 
 /* In shared memory: what was said already, by whichever process. */
 typedef struct said {
+    _Atomic uint32_t secrets;          /* that were asked about at start */
     _Atomic uint32_t once;             /* one bit an fg_said_t */
     _Atomic apr_uint64_t country;      /* hash of the last line about the country database */
     _Atomic apr_uint64_t sites[SITES]; /* hashes of sites; 0: free */
@@ -37,6 +38,11 @@ static said_t *said;
 const fg_runtime_t *fg_runtime(void)
 {
     return &runtime;
+}
+
+unsigned int fg_next_secret(void)
+{
+    return atomic_fetch_add(&said->secrets, 1);
 }
 
 int fg_say_once(fg_said_t what)
@@ -171,6 +177,9 @@ int fg_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
     }
     find_temp_dir(pconf, s);
     open_countries(conf, pconf, s);
+    if (!conf->secrets_unchecked) {
+        fg_secrets_check(pconf, s);
+    }
     return OK;
 }
 

@@ -137,4 +137,12 @@ void fg_status_json(request_rec *r, const fg_status_t *status);
 /** Write Prometheus' text format, version 0.0.4. */
 void fg_status_prometheus(request_rec *r, const fg_status_t *status);
 
+/** Told of a policy of the server config, and the virtual host it is of; it goes when this returns,
+ * the texts in it stay. */
+typedef void fg_status_policy_fn(void *baton, server_rec *s, const fg_policy_t *policy);
+
+/** Visit the policies of all virtual hosts and of the sections in them that say something of ours:
+ * all but those of .htaccess. @param pool for the walk */
+void fg_status_policies(apr_pool_t *pool, fg_status_policy_fn *visit, void *baton);
+
 #endif

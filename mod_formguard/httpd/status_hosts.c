@@ -95,6 +95,7 @@ typedef struct walk {
     int left_out;
     void (*found)(void *baton, const fg_policy_t *policy); /* told of each policy, or NULL */
     void *baton;
+    server_rec *s; /* the virtual host walked through */
 } walk_t;
 
 static const fg_policy_stack_t *stack_of(const ap_conf_vector_t *conf)
@@ -222,6 +223,14 @@ static const apr_array_header_t *in_order(apr_pool_t *pool)
     return hosts;
 }
 
+/* Stands in for a visitor where the policies alone are looked at. */
+static void no_visit(void *baton, server_rec *s, walk_t *walk)
+{
+    (void)baton;
+    (void)s;
+    (void)walk;
+}
+
 static void each_host(apr_pool_t *pool, visit_fn *visit, void *baton, walk_t *walk)
 {
     const apr_array_header_t *hosts = in_order(pool);
@@ -233,11 +242,34 @@ static void each_host(apr_pool_t *pool, visit_fn *visit, void *baton, walk_t *wa
 
         walk->scope = apr_array_make(walk->pool, 4, sizeof(fg_status_scope_t));
         walk->left_out = 0;
+        walk->s = s;
         walk_host(walk, s);
         visit(baton, s, walk);
         apr_pool_clear(walk->pool);
     }
     apr_pool_destroy(walk->pool);
+}
+
+typedef struct policy_visitor {
+    fg_status_policy_fn *visit;
+    void *baton;
+    walk_t walk;
+} policy_visitor_t;
+
+static void show_policy(void *baton, const fg_policy_t *policy)
+{
+    const policy_visitor_t *visitor = baton;
+
+    visitor->visit(visitor->baton, visitor->walk.s, policy);
+}
+
+void fg_status_policies(apr_pool_t *pool, fg_status_policy_fn *visit, void *baton)
+{
+    policy_visitor_t visitor = {.visit = visit, .baton = baton};
+
+    visitor.walk.found = show_policy;
+    visitor.walk.baton = &visitor;
+    each_host(pool, no_visit, NULL, &visitor.walk);
 }
 
 typedef struct visitor {

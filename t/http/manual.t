@@ -317,6 +317,7 @@ my %DOES = (
     ],
     FormGuardGeoDatabase => [[sub { isnt status()->{country_database}, undef, 'a database is in use' }]],
     FormGuardCounters => [[sub { is status()->{counters}{capacity}, 524288, 'as many' }]],
+    FormGuardCaptchaSecretCheck => [[['none is asked', {}, '200x1']]],
     FormGuardCaptchaSlots => [[sub { is status()->{captcha_slots}{total}, 16, 'as many' }]],
     FormGuardDNSBLResolver => [[sub { like slurp("$dir/queries"), qr/ 77\.100\.51\.198\.zen\.spamhaus\.org /, 'it was asked for FormGuardDNSBL' }]],
     FormGuardSigningKeyFile => [[sub { is sprintf('%04o', (stat "$dir/signing-key")[2] & 07777), '0600', 'made, for its owner alone' }]],
