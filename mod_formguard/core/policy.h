@@ -11,6 +11,7 @@
 
 #include <apr_pools.h>
 #include <apr_tables.h>
+#include <apr_user.h>
 
 #include "altcha.h"
 #include "captcha.h"
@@ -247,6 +248,7 @@ typedef struct fg_words {
     void *baton;
     apr_pool_t *pool;      /**< owns what is stored */
     apr_pool_t *temp_pool; /**< for error texts */
+    apr_uid_t user;        /**< whom the server runs as */
 } fg_words_t;
 
 /** One directive that sets a field of the policy. */

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was typed about captchas, made into a policy. No error text ever shows a secret. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <apr_file_io.h>
 #include <apr_lib.h>
+#include <apr_portable.h>
 #include <apr_strings.h>
 
 #include "http_client.h"
@@ -110,34 +114,64 @@ static const char *resolve(const fg_words_t *words, const char **path)
     return *path == NULL ? fg_parse_wrong(words, words->argv[0], "is no path") : NULL;
 }
 
-/* Read as whoever starts the server, usually root; others must not be able to. */
+/* Whom a secret's file may belong to: who owns it can read it and put another in its place. */
+static int may_own(apr_uid_t owner, const fg_words_t *words)
+{
+    return owner == 0 || owner == geteuid() || owner == words->user;
+}
+
+/* @return NULL, or what is wrong with the file */
+static const char *check_secret_file(const apr_finfo_t *info, const fg_words_t *words)
+{
+    /* Anything but a plain file could hold something else, or have no end. */
+    if (info->filetype != APR_REG) {
+        return "is no plain file";
+    }
+    if (!may_own(info->user, words)) {
+        return "belongs to neither root nor the user httpd runs as";
+    }
+    if ((info->protection & (APR_FPROT_WREAD | APR_FPROT_WWRITE)) != 0) {
+        return "may be read or written by everybody: chmod o= it";
+    }
+    if ((info->protection & APR_FPROT_GWRITE) != 0) {
+        return "may be written by its group: chmod g-w it";
+    }
+    return info->size > SECRET_FILE_MAX
+               ? "is larger than 1024 bytes: it shall hold the secret alone"
+               : NULL;
+}
+
+/* Read as whoever starts the server, usually root; others must not be able to. What is judged is
+ * the file that was opened, whatever a link leads to meanwhile; opening a FIFO must not hang. */
 static const char *read_secret_file(const char *path, char *buffer, apr_size_t *len,
                                     const fg_words_t *words)
 {
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    apr_os_file_t os_file = fd;
     apr_file_t *file;
     apr_finfo_t info;
-    apr_status_t rv;
+    apr_status_t rv = fd < 0 ? APR_FROM_OS_ERROR(errno) : APR_SUCCESS;
+    const char *wrong;
     char text[120];
 
-    rv = apr_stat(&info, path, APR_FINFO_TYPE | APR_FINFO_PROT | APR_FINFO_SIZE, words->temp_pool);
-    /* Anything but a plain file could hang the start (a FIFO) or hold something else. */
-    if (rv == APR_SUCCESS && info.filetype != APR_REG) {
-        return fg_parse_wrong(words, path, "is no plain file");
-    }
-    if (rv == APR_SUCCESS && (info.protection & (APR_FPROT_WREAD | APR_FPROT_WWRITE)) != 0) {
-        return fg_parse_wrong(words, path, "may be read or written by everybody: chmod o= it");
-    }
-    if (rv == APR_SUCCESS && info.size > SECRET_FILE_MAX) {
-        return fg_parse_wrong(words, path,
-                              "is larger than 1024 bytes: it shall hold the secret alone");
+    if (rv == APR_SUCCESS) {
+        rv = apr_os_file_put(&file, &os_file, APR_FOPEN_READ, words->temp_pool);
     }
     if (rv == APR_SUCCESS) {
-        rv = apr_file_open(&file, path, APR_FOPEN_READ, APR_FPROT_OS_DEFAULT, words->temp_pool);
+        rv = apr_file_info_get(
+            &info, APR_FINFO_TYPE | APR_FINFO_PROT | APR_FINFO_SIZE | APR_FINFO_USER, file);
     }
     if (rv == APR_SUCCESS) {
+        wrong = check_secret_file(&info, words);
+        if (wrong != NULL) {
+            close(fd);
+            return fg_parse_wrong(words, path, wrong);
+        }
         *len = SECRET_FILE_MAX;
         rv = apr_file_read(file, buffer, len);
-        apr_file_close(file);
+    }
+    if (fd >= 0) {
+        close(fd);
     }
     if (rv == APR_EOF) {
         *len = 0;

@@ -3,6 +3,8 @@
 #include "apr_lib.h"
 #include "apr_strings.h"
 
+#include "unixd.h"
+
 #include "core/policy_directives.h"
 #include "module.h"
 
@@ -147,6 +149,7 @@ static const char *set_policy(cmd_parms *cmd, void *stack, int argc, char *const
         words.baton = cmd;
         words.pool = cmd->pool;
         words.temp_pool = cmd->temp_pool;
+        words.user = ap_unixd_config.user_id; /* of the User line above this one */
         error = fg_policy_apply(directive, policy, &words);
     }
     return error == NULL ? NULL : apr_psprintf(cmd->pool, "%s: %s", directive->name, error);
@@ -314,10 +317,10 @@ const command_rec fg_commands[] = {
                       "PATH; default: none"),
     AP_INIT_TAKE1("FormGuardCounters", set_counters, NULL, RSRC_CONF,
                   "shm[:ENTRIES]; default: shm:262144"),
-    AP_INIT_TAKE1("FormGuardCaptchaSlots", set_slots, NULL, RSRC_CONF,
-                  "NUMBER; default: a quarter of the workers"),
     AP_INIT_FLAG("FormGuardCaptchaSecretCheck", set_secret_check, NULL, RSRC_CONF,
                  "On|Off; default: On"),
+    AP_INIT_TAKE1("FormGuardCaptchaSlots", set_slots, NULL, RSRC_CONF,
+                  "NUMBER; default: a quarter of the workers"),
     AP_INIT_TAKE1("FormGuardDNSBLResolver", set_resolver, NULL, RSRC_CONF,
                   "ADDRESS:PORT[,ADDRESS:PORT...]; default: the system's"),
     AP_INIT_TAKE1("FormGuardSigningKeyFile", set_signing_key, NULL, RSRC_CONF,

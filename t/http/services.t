@@ -50,7 +50,7 @@ my @ONE = (
     ['hcaptcha', 'code-expired-input-response', 403, 'FG1403: .* code=expired-input-response \(the token has expired\)'],
     ['hcaptcha', 'code-missing-remoteip', 503, 'FG1500: .* cause=server-error code=missing-remoteip \(.*FormGuardCaptchaSendRemoteIP On\)'],
     ['friendly', 'code-response_timeout', 403, 'FG1403: .* code=response_timeout \(the token has expired\)'],
-    ['recaptcha-enterprise', 'code-BROWSER_ERROR', 403, 'FG1402: .* code=BROWSER_ERROR '],
+    ['recaptcha-enterprise', 'code-BROWSER_ERROR', 403, 'FG1402: .* code=BROWSER_ERROR \(.*\)'],
     ['recaptcha-enterprise', 'ok-score-0.1', 403, 'FG1406: .* score=0\.10 min=0\.50'],
     ['recaptcha-v3', 'ok-score-0.1', 403, 'FG1406: .* score=0\.10 min=0\.50'],
 );

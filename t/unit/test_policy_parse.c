@@ -467,7 +467,7 @@ static void what_is_stored_outlives_the_line(void **state)
 {
     char line[] = "FormGuardCaptchaSiteKey abc";
     char *const argv[] = {line + strlen("FormGuardCaptchaSiteKey ")};
-    fg_words_t words = {1, argv, "here", 0, NULL, NULL, pool, pool};
+    fg_words_t words = {1, argv, "here", 0, NULL, NULL, pool, pool, 0};
     fg_policy_t *policy = empty();
 
     (void)state;
@@ -538,7 +538,7 @@ static int repeats(const char *error, const char *word)
 
 static void judge_hostile(const fg_directive_t *row, int argc, char *const *argv, const char *word)
 {
-    fg_words_t words = {argc, argv, "here", 0, NULL, NULL, pool, pool};
+    fg_words_t words = {argc, argv, "here", 0, NULL, NULL, pool, pool, 0};
     fg_policy_t *policy = empty();
     const fg_policy_t zero = {0};
     const char *error = fg_policy_apply(row, policy, &words);
@@ -579,7 +579,7 @@ static void hostile_words_break_nothing(void **state)
 
     (void)state;
     for (row = fg_policy_directives; row->name != NULL; row++) {
-        fg_words_t none = {0, hostile, "here", 0, NULL, NULL, pool, pool};
+        fg_words_t none = {0, hostile, "here", 0, NULL, NULL, pool, pool, 0};
 
         assert_non_null(fg_policy_apply(row, empty(), &none));
         for (h = 0; h < sizeof(hostile) / sizeof(hostile[0]); h++) {
@@ -587,7 +587,7 @@ static void hostile_words_break_nothing(void **state)
             for (b = 0; b < sizeof(before) / sizeof(before[0]); b++) {
                 char *const argv[] = {apr_pstrdup(pool, before[b]), hostile[h], hostile[h]};
                 const char *word = hostile[h];
-                fg_words_t first = {1, argv, "here", 0, NULL, NULL, pool, pool};
+                fg_words_t first = {1, argv, "here", 0, NULL, NULL, pool, pool, 0};
 
                 /* Where the first word is wrong already, that is the one to be named. */
                 if (fg_policy_apply(row, empty(), &first) != NULL) {

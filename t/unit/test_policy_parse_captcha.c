@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include <apr_file_io.h>
@@ -266,7 +267,7 @@ static void scores(void **state)
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         /* One that ends in a space is two words, or rather one and none: not for line_apply(). */
         char *const argv[] = {apr_pstrdup(pool, bad[i])};
-        fg_words_t words = {1, argv, "here", 0, NULL, NULL, pool, pool};
+        fg_words_t words = {1, argv, "here", 0, NULL, NULL, pool, pool, 0};
         fg_policy_t *policy = empty();
         const char *error =
             fg_policy_apply(line_directive("FormGuardCaptchaMinScore"), policy, &words);
@@ -302,7 +303,7 @@ static void a_secret_is_never_shown(void **state)
          "the secret holds something that is no visible ASCII character"},
     };
     char *const nothing[] = {apr_pstrdup(pool, "")};
-    fg_words_t words = {1, nothing, "here", 0, NULL, NULL, pool, pool};
+    fg_words_t words = {1, nothing, "here", 0, NULL, NULL, pool, pool, 0};
     fg_policy_t *policy = empty();
 
     (void)state;
@@ -394,6 +395,14 @@ static void a_secret_file_that_is_unsafe_is_refused(void **state)
     path = write_file("secret", "sesame", 6, OWNER | APR_FPROT_WWRITE);
     assert_string_equal(secret_file_error(path),
                         "may be read or written by everybody: chmod o= it");
+    path = write_file("secret", "sesame", 6, OWNER | APR_FPROT_GWRITE);
+    assert_string_equal(secret_file_error(path), "may be written by its group: chmod g-w it");
+    path = write_file("secret", "sesame", 6, OWNER);
+    if (chown(path, 12345, (gid_t)-1) == 0) { /* as root only */
+        assert_string_equal(secret_file_error(path),
+                            "belongs to neither root nor the user httpd runs as");
+        assert_int_equal(chown(path, 0, (gid_t)-1), 0);
+    }
     path = write_file("secret", text, 1025, OWNER);
     assert_string_equal(secret_file_error(path),
                         "is larger than 1024 bytes: it shall hold the secret alone");
@@ -423,7 +432,7 @@ static void paths_are_resolved_by_the_caller(void **state)
     const char *path = write_file("here", "sesame", 6, OWNER);
     char *argv[] = {apr_pstrdup(pool, "here")};
     fg_words_t words = {1,    argv, "here", 0, resolve_in_folder, apr_pstrdup(pool, folder),
-                        pool, pool};
+                        pool, pool, 0};
     fg_policy_t *policy = empty();
 
     (void)state;
