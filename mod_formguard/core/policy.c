@@ -290,7 +290,7 @@ int fg_policy_captcha_by_application(const fg_policy_t *policy)
 
 fg_difficulty_t fg_policy_captcha_difficulty(const fg_policy_t *policy)
 {
-    static const fg_difficulty_t dflt = {50000, 1000000};
+    static const fg_difficulty_t dflt = {200000, 4000000};
 
     return policy->captcha_difficulty.base != 0 ? policy->captcha_difficulty : dflt;
 }

@@ -42,7 +42,7 @@
     X("FormGuardCaptchaVerify", DIR, verify, captcha_verify,                                      \
       "here|application", "here")                                                                 \
     X("FormGuardCaptchaDifficulty", DIR, difficulty, captcha_difficulty,                          \
-      "NUMBER [max=NUMBER]", "50000 max=1000000")                                                 \
+      "NUMBER [max=NUMBER]", "200000 max=4000000")                                                \
     X("FormGuardCaptchaClearance", DIR, clearance, captcha_clearance,                             \
       "off|TIME [uses=N]", "off")                                                                 \
     X("FormGuardCaptchaSiteKey", DIR, text, captcha_site_key,                                     \

@@ -256,7 +256,7 @@ my %DOES = (
             ['none', { path => '/contact.php?_wpcf7=1' }, '403x1', $refused->('FG1400', 403)]],
     ],
     FormGuardCaptchaDifficulty => [
-        [['solved', { solve => '/contact.php', work => 100000 }, '200x1']],
+        [['solved', { solve => '/contact.php', work => 400000 }, '200x1']],
     ],
     FormGuardCaptchaClearance => [
         [['solved', { solve => '/contact.php', keep => 1 }, '200x1'], ['the next two', { n => 3, kept => 1 }, '200x2 403x1', $refused->('FG1400', 403)]],

@@ -51,8 +51,8 @@ static void who_verifies(void **state)
 static void how_difficult(void **state)
 {
     (void)state;
-    assert_int_equal(difficulty("FormGuard On").base, 50000);
-    assert_int_equal(difficulty("FormGuard On").most, 1000000);
+    assert_int_equal(difficulty("FormGuard On").base, 200000);
+    assert_int_equal(difficulty("FormGuard On").most, 4000000);
     assert_int_equal(difficulty("FormGuardCaptchaDifficulty 2000").base, 2000);
     assert_int_equal(difficulty("FormGuardCaptchaDifficulty 2000").most, 40000);
     assert_int_equal(difficulty("FormGuardCaptchaDifficulty 2000000").most, FG_ALTCHA_MOST);
