@@ -254,6 +254,8 @@ my %DOES = (
     FormGuardCaptchaVerify => [
         [['looks like one', { path => '/contact.php?_wpcf7=1', form => { %FORM, _wpcf7_recaptcha_response => 'x' x 400 }, asked => 0 }, '200x1'],
             ['none', { path => '/contact.php?_wpcf7=1' }, '403x1', $refused->('FG1400', 403)]],
+        [['looks like one', { path => '/contact.php?_wpcf7=1', form => { %FORM, _wpcf7_turnstile_response => 'x' x 400 }, asked => 0 }, '200x1'],
+            ['none', { path => '/contact.php?_wpcf7=1' }, '403x1', $refused->('FG1400', 403)]],
     ],
     FormGuardCaptchaDifficulty => [
         [['solved', { solve => '/contact.php', work => 400000 }, '200x1']],
