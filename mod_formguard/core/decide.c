@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order of checks, cheap ones first: closed, denied, country, limits on attempts, body, fields,
+/* The order of checks, cheap ones first: denied, closed, country, limits on attempts, body, fields,
  * captcha, limits on what is accepted. fg_decide() at the end of this file is the whole of it; each
  * step is taken under every layer before the next one is. */
 #include "decide.h"
@@ -78,6 +78,7 @@ static fg_step_t check_closed(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *ver
     return fg_decide_refuse(verdict, FG_CLOSED, NULL);
 }
 
+/* Whatever its fields say: a robot would leave them out. */
 static fg_step_t check_deny(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict)
 {
     (void)c;
@@ -373,8 +374,8 @@ static fg_step_t take_all(fg_case_t *c, check_fn *const *checks, turn_t turn, fg
 
 static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
 {
-    static check_fn *const without_body[] = {check_closed,   check_deny,  check_country,
-                                             check_attempts, check_dnsbl, NULL};
+    static check_fn *const without_body[] = {check_closed, check_country, check_attempts,
+                                             check_dnsbl, NULL};
     static check_fn *const body[] = {check_body, check_submission, NULL};
     static check_fn *const with_body[] = {check_fields, check_captcha,
                                           /* last, so that nobody uses up a form's budget with
@@ -382,7 +383,8 @@ static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
                                           check_accepted, NULL};
 
     look_up_country(c, verdict);
-    if (take_all(c, without_body, BEFORE_BODY, verdict) == STOP) {
+    if (take(c, check_deny, ANY, verdict) == STOP ||
+        take_all(c, without_body, BEFORE_BODY, verdict) == STOP) {
         return STOP;
     }
     c->ops->capture(c, &c->captured);

@@ -382,8 +382,7 @@ static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers,
     return guarding;
 }
 
-/* 1 if a layer that guards this pass denies every post. Not one that looks for form fields: what
- * the body holds is not known to it. */
+/* 1 if a layer that guards this pass denies every post. */
 static int is_denied(request_rec *r, const fg_policy_stack_t *stack, fg_case_t *c)
 {
     fg_policy_layers_t layers;
@@ -396,7 +395,7 @@ static int is_denied(request_rec *r, const fg_policy_stack_t *stack, fg_case_t *
         const fg_policy_t *policy = c->layer[i].policy;
 
         c->layer[i].active = c->layer[i].active && policy->deny == FG_MODE_ON &&
-                             fg_policy_mode(policy) == FG_MODE_ON && policy->form_fields == NULL;
+                             fg_policy_mode(policy) == FG_MODE_ON;
         denied |= c->layer[i].active;
     }
     return denied;

@@ -10,7 +10,8 @@ use FormGuard::Httpd;
 use FormGuard::Mail;
 use Test::More;
 
-my $CONF = do { open my $fh, '<', dirname($INC{'FormGuard/Httpd.pm'}) . '/../../../conf.d/asset-directories.conf' or die "asset-directories.conf: $!\n"; local $/; <$fh> };
+sub conf { my ($name) = @_; open my $fh, '<', dirname($INC{'FormGuard/Httpd.pm'}) . "/../../../conf.d/$name.conf" or die "$name.conf: $!\n"; local $/; return scalar <$fh> }
+my $CONF = conf('asset-directories');
 my $MAILER = "<?php mail(\$_POST['to'], \$_POST['subject'], \$_POST['text']); echo 'sent';\n";
 my %JUNK = (to => 'world@example.net', subject => 'a bargain', text => 'buy');
 my %VISITOR = (name => 'Hanako', email => 'hanako@example.jp', message => 'Is it in stock?');
@@ -74,5 +75,21 @@ $httpd->log_ok('and what is said of them', qr/ FG1000: accepted: / => 7);
 $httpd->client->post('/mail/stats34.php', form => \%JUNK, from => $SOURCES[0]) for 1 .. 30;
 $httpd->log_ok('a mailer in a folder of any name is counted', qr/ FG1000: accepted: / => 20, qr{ FG1100: would refuse 429: .* rule="ip 20/10m" .* form=/mail/stats34\.php } => 10);
 $httpd->done;
+
+# Form fields that are named outside say nothing here: who posts to such a file leaves them out. A provider's own, and
+# wordpress.conf's: those of its <If> are merged after any <Location>.
+my $CGI = ["#!/bin/sh\ncat > /dev/null\nprintf 'Content-Type: text/plain\\r\\n\\r\\nran\\n'\n", 0755];
+my @FIELDS = qw(css/css.php wp-content/uploads/index.php wp-content/uploads/wp-admin/x.php);
+my $behind = FormGuard::Httpd->new(
+    config => "AddHandler cgi-script .php\nFormGuard On\nFormGuardFormField email\nFormGuardLimit ip 99/1m\n$CONF" . conf('wordpress'),
+    files => { map { ($_ => $CGI) } @FIELDS, 'contact.php', 'index.php', 'wp-load.php' },
+);
+for my $file (@FIELDS) {
+    is $behind->client->post("/$file", form => \%JUNK)->status, 403, "$file: no field, and refused";
+    is $behind->client->post("/$file", form => { %VISITOR, _wpcf7 => 5 })->status, 403, "$file: with one, too";
+    $behind->log_ok('which error_log tells', $DENIED->($file) => 2);
+}
+is $behind->client->post("/$_", form => \%JUNK)->body, "ran\n", "$_: no form, and runs" for qw(contact.php index.php);
+$behind->done;
 
 done_testing;

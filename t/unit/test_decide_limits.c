@@ -544,6 +544,26 @@ static void where_no_post_belongs_none_is_read(void **state)
     assert_accepted(decide());
 }
 
+/* Whoever posts to a script that should not be there leaves out what he likes. */
+static void no_form_field_is_asked_for_where_no_post_belongs(void **state)
+{
+    (void)state;
+    configure("FormGuardFormField email");
+    configure("FormGuardLimit ip 9/1h");
+    configure("FormGuardDeny On");
+    assert_refused(decide(), FG_DENY);
+    assert_string_equal(world.calls, "country");
+    configure("FormGuardDeny Off");
+    configure_site("FormGuard On");
+    configure_site("FormGuardFormField message");
+    configure_site("FormGuardDeny On");
+    assert_refused(decide(), FG_DENY);
+    configure("FormGuard DetectionOnly");
+    configure("FormGuardDeny On");
+    configure_site("FormGuardDeny Off");
+    assert_would(decide(), FG_DENY);
+}
+
 static void either_layer_may_deny(void **state)
 {
     (void)state;
@@ -590,6 +610,7 @@ int main(void)
         TEST(a_site_may_close_its_form_beside_a_server_in_detection),
         TEST(without_a_table_a_form_is_refused_and_not_closed),
         TEST(where_no_post_belongs_none_is_read),
+        TEST(no_form_field_is_asked_for_where_no_post_belongs),
         TEST(either_layer_may_deny),
     };
 
