@@ -30,6 +30,7 @@ static void register_hooks(apr_pool_t *pool)
      * on internal redirects, and run before other modules' body filters are in place. */
     ap_hook_handler(fg_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(fg_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    fg_status_shown_register();
     fg_status_register();
 }
 

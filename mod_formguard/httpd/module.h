@@ -150,7 +150,7 @@ int fg_handler(request_rec *r);
 
 /* --- status_open.c ---------------------------------------------------------------------------- */
 
-/** 1 if the request is for the status page, and closed forms may be opened there. */
+/** 1 if the request is for the status page, it is shown, and closed forms may be opened there. */
 int fg_status_opens(request_rec *r);
 
 /* --- verify.c --------------------------------------------------------------------------------- */

@@ -205,13 +205,33 @@ static const form_t *form_of(const request_rec *r)
     return form;
 }
 
+/* Once a site: a customer's file must not keep the provider from being told of his own mistake. */
+static void say_hidden(request_rec *r, const char *htaccess)
+{
+    char dir[FG_LOG_PATH_MAX + 1];
+
+    if (fg_say_once_of(apr_pstrcat(r->pool, "status page ", fg_facts_site(r), NULL))) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "FG2009: the status page is not shown where a .htaccess is in force: dir=%s: "
+                      "set its handler in a <Location> of a virtual host whose DocumentRoot has "
+                      "none, or where AllowOverride is None",
+                      fg_log_path(dir, htaccess));
+    }
+}
+
 int fg_status_handler(request_rec *r)
 {
+    const char *htaccess;
     const form_t *form;
     fg_status_t status;
 
-    if (r->handler == NULL || strcmp(r->handler, FG_STATUS_HANDLER) != 0) {
+    if (!fg_status_asked(r)) {
         return DECLINED;
+    }
+    htaccess = fg_status_htaccess(r);
+    if (htaccess != NULL) {
+        say_hidden(r, htaccess);
+        return HTTP_FORBIDDEN;
     }
     ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
     if (fg_status_opens(r)) {

@@ -109,6 +109,21 @@ const char *fg_status_table_name(fg_stats_table_t table);
 /** Open the forms a POST names. @return what the handler returns */
 int fg_status_open(request_rec *r);
 
+/* --- status_shown.c --------------------------------------------------------------------------- */
+
+/** 1 if this request's handler is the status page's. */
+int fg_status_asked(const request_rec *r);
+
+/**
+ * What keeps the status page from being shown.
+ * @return the folder of a .htaccess that is in force on this request, on one it was redirected from
+ *         or on the one it is part of; NULL: there is none
+ */
+const char *fg_status_htaccess(const request_rec *r);
+
+/** Hook what fg_status_htaccess() has to be told of. */
+void fg_status_shown_register(void);
+
 /* --- status_hosts.c --------------------------------------------------------------------------- */
 
 /** Called for each virtual host in the order of the configuration, the main server first. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Closed forms opened from the status page: by a POST of its own page, where the server config says
- * FormGuardStatusOpen. .htaccess can't say it: who writes one may set any handler, and would open
- * everybody's forms. */
+ * FormGuardStatusOpen. .htaccess can't say it: who writes one would open everybody's forms. */
 #include <string.h>
 
 #include "apr_buckets.h"
@@ -23,8 +22,8 @@ int fg_status_opens(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
 
-    return r->handler != NULL && strcmp(r->handler, FG_STATUS_HANDLER) == 0 &&
-           stack->server.status_open == FG_MODE_ON;
+    return fg_status_asked(r) && stack->server.status_open == FG_MODE_ON &&
+           fg_status_htaccess(r) == NULL;
 }
 
 /* A page of another site can send a form here in the name of whoever is admitted. A browser says

@@ -336,10 +336,11 @@ my %DOES = (
         ],
     ],
     'SetHandler formguard-status' => [
+        [['the office', { method => 'GET', path => '/formguard-status', from => '203.0.113.250' }, '200x1', { body => qr/mod_formguard/ }],
+            ['others', { method => 'GET', path => '/formguard-status', from => '192.0.2.1' }, '403x1', qr/ AH01630: /],
+            ['what a customer\'s script fetches', { method => 'GET', path => '/formguard-status', from => undef }, '403x1', qr/ AH01630: /]],
         [['here', { method => 'GET', path => '/formguard-status', from => undef }, '200x1', { body => qr/mod_formguard/ }],
             ['from outside', { method => 'GET', path => '/formguard-status' }, '403x1', qr/ AH01630: /]],
-        [['its network', { method => 'GET', path => '/formguard-status', from => '203.0.113.250' }, '200x1', { body => qr/mod_formguard/ }],
-            ['others', { method => 'GET', path => '/formguard-status', from => '192.0.2.1' }, '403x1', qr/ AH01630: /]],
     ],
 );
 
@@ -384,9 +385,14 @@ my @TRAPS = (
         [['is refused, the form\'s or not', { form => { x => 'x' x 70000 } }, '413x1', $refused->('FG1301', 413)]],
     ],
     [
-        'FormGuardFormField *', "FormGuard On\nFormGuardFormField step=send\n",
-        [['takes the list back', { path => '/inquiry/form.php' }, '403x1', $refused->('FG1220', 403)], ['which holds outside', { n => 11 }, '200x11']],
-        { 'inquiry/.htaccess' => "FormGuardFormField *\nFormGuardDeny On\n" },
+        'FormGuardFormField *', "FormGuard On\nFormGuardFormField step=send\nFormGuardLimit ip 1/1h\n",
+        [['takes the list back', { n => 2, path => '/inquiry/form.php' }, '200x1 429x1', $limit->('ip 1/1h')], ['which holds outside', { n => 11 }, '200x11']],
+        { 'inquiry/.htaccess' => "FormGuardFormField *\n" },
+    ],
+    [
+        'FormGuardFormField does not narrow FormGuardDeny', "FormGuard On\nFormGuardFormField step=send\n",
+        [['no post', { path => '/inquiry/form.php' }, '403x1', $refused->('FG1220', 403)], ['elsewhere', { n => 11 }, '200x11']],
+        { 'inquiry/.htaccess' => "FormGuardDeny On\n" },
     ],
 );
 
@@ -470,7 +476,7 @@ for my $name (@refusing) {
 $vhosts .= vhost('wrong', '');
 $main .= "<Directory \@HTDOCS\@/wrong>\nAllowOverride AuthConfig\n</Directory>\n";
 $main .= "<Directory \@HTDOCS\@/wrong/$_>\nAllowOverride FileInfo Indexes Limit Options\n</Directory>\n" for grep { in_htaccess($_) } @refusing;
-$main .= "<Directory \@HTDOCS\@/$_->{id}>\nAllowOverride AuthConfig" . ($_->{name} =~ /^SetHandler/ ? ' FileInfo' : '') . "\n</Directory>\n"
+$main .= "<Directory \@HTDOCS\@/$_->{id}>\nAllowOverride AuthConfig\n</Directory>\n"
     for grep { $_->{where} eq '.htaccess' } @examples;
 
 my $httpd = FormGuard::Httpd->new(

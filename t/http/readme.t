@@ -304,12 +304,16 @@ subtest 'README: status page' => sub {
     my $httpd = server($PROVIDER . $STATUS);
     is posts($httpd, 1, from => '203.0.113.9'), '200x1', 'a post';
     for my $path ($README =~ m{`(/formguard-status[^`]*)`}g) {
-        my $r = $httpd->client->get($path);
+        my $r = $httpd->client->get($path, from => '203.0.113.250');
         is $r->status, 200, $path;
         like $r->body, qr/contact\.php/, 'shows the form';
-        is $httpd->client->get($path, from => '203.0.113.9')->status, 403, 'to nobody from outside';
+        is $httpd->client->get($path, from => '192.0.2.9')->status, 403, 'to nobody from outside';
+        is $httpd->client->get($path)->status, 403, 'nor to what a script of a customer fetches';
     }
-    $httpd->log_ok('refused by Require', $OK, qr/ AH01630: .*formguard-status/, 3);
+    $httpd->log_ok('refused by Require', $OK, qr/ AH01630: .*formguard-status/, 6);
+    $httpd->write_file('.htaccess', "# anything\n");
+    is $httpd->client->get('/formguard-status', from => '203.0.113.250')->status, 403, 'nobody sees it where a .htaccess is in force';
+    $httpd->log_ok('which is said', qr/ FG2009: /);
     $httpd->done;
 };
 

@@ -436,7 +436,7 @@ subtest 'a closed form can be opened again from the page, and from nowhere else'
     $asks->(403, 'an origin the host is but a part of', $STATUS, headers => [Origin => "http://$host.evil.example"]);
     $asks->(403, 'Require all denied', '/denied');
     $asks->(405, 'where FormGuardStatusOpen is not said', '/read-only');
-    $asks->(405, 'where .htaccess has set the handler', '/theirs/');
+    $asks->(403, 'where .htaccess has set the handler', '/theirs/');
     $asks->(400, 'another field', $STATUS, form => { close => $label });
     $asks->(400, 'no form', $STATUS, form => undef, type => 'text/plain', body => "open=$label");
     $asks->(413, 'a body too long', $STATUS, form => { open => 'x' x 3000 });
@@ -460,6 +460,7 @@ subtest 'a closed form can be opened again from the page, and from nowhere else'
         'error_log', qr/ FG1000: / => 9, qr/ FG1101: closes its form/ => 3, qr/ FG1101: refused 503: / => 5,
         qr{ \[formguard:notice\] .*\[client 127\.0\.0\.1:\d+\] FG1102: form open again: \Q$label\E by=127\.0\.0\.1$} => 2,
         qr{ \[formguard:notice\] .* FG1103: no form is opened: the request does not come from this page: by=127\.0\.0\.1$} => 7, qr{ AH01630: .*/denied$},
+        qr{ FG2009: .*: dir=/\S+/theirs/: },
     );
     $h->done;
 };
