@@ -50,6 +50,16 @@ static int map_to_storage(request_rec *r)
     return own_path(r) != NULL ? OK : DECLINED;
 }
 
+/* With no file behind it: or MultiViews would look for one, and FallbackResource answer. */
+static int find_type(request_rec *r)
+{
+    if (own_path(r) == NULL) {
+        return DECLINED;
+    }
+    r->handler = "formguard-well-known";
+    return OK;
+}
+
 /* --- challenges ------------------------------------------------------------------------------- */
 
 static int send_json(request_rec *r, int status, const char *text)
@@ -203,10 +213,13 @@ static int handler(request_rec *r)
 {
     const char *path = own_path(r);
 
-    if (path == NULL || r->main != NULL) {
+    if (path == NULL) {
         return DECLINED;
     }
-    r->allowed |= AP_METHOD_BIT << M_GET;
+    if (r->main != NULL) {
+        return HTTP_NOT_FOUND; /* an include of a page is no browser that asks */
+    }
+    ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
     if (r->method_number != M_GET) {
         return HTTP_METHOD_NOT_ALLOWED;
     }
@@ -223,6 +236,7 @@ void fg_wellknown_register(void)
 {
     ap_hook_translate_name(translate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_type_checker(find_type, NULL, NULL, APR_HOOK_REALLY_FIRST);
     /* Before fg_handler(), which would count a post to it. */
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_REALLY_FIRST - 1);
 }
