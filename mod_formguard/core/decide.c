@@ -358,6 +358,9 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
             c->would.would = 1;
         }
         layer->active = 0;
+        if (c->verified == layer->policy) {
+            c->verified = NULL; /* a post it had refused would have got no clearance */
+        }
     }
     return left > 0 ? GO_ON : STOP;
 }
@@ -405,6 +408,8 @@ void fg_decide(fg_case_t *c, fg_verdict_t *verdict)
     }
     memset(verdict, 0, sizeof(*verdict));
     c->verified = NULL;
+    c->passed = NULL;
+    c->cleared = 0;
     memset(&c->would, 0, sizeof(c->would));
     memset(&c->captured, 0, sizeof(c->captured));
     c->charges = fg_decide_charges(c->pool);

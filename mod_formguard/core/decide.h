@@ -51,7 +51,8 @@ typedef struct fg_server_ops {
     /** Judge an answer to the built-in challenge; NULL: there is none. */
     void (*challenge)(fg_case_t *c, const fg_policy_t *policy, const char *answer,
                       fg_captcha_result_t *result);
-    /** Use up one step of a clearance that the visitor shows. @return 1 if it has a good one */
+    /** Use up one step of a clearance that the visitor shows; asked again only if there was none.
+     * @return 1 if it has a good one */
     int (*cleared)(fg_case_t *c, const fg_policy_t *policy);
     /** Read the clocks again after something slow. */
     fg_time_t (*now)(fg_case_t *c);
@@ -92,8 +93,10 @@ struct fg_case {
     apr_array_header_t *charges;
     fg_counter_key_t full; /**< the counter of the limit that refused last */
     fg_captured_t captured;
-    const fg_policy_t *verified; /**< whose captcha's token was verified; NULL: none was */
-    fg_verdict_t would;          /**< what a layer in DetectionOnly would have refused for */
+    const fg_policy_t *verified;         /**< whose captcha's token was verified; NULL: none was */
+    const fg_captcha_provider_t *passed; /**< the captcha this post has passed; NULL: none */
+    int cleared;                         /**< 1: by a clearance, one step of which is used */
+    fg_verdict_t would; /**< what a layer in DetectionOnly would have refused for */
 };
 
 /** Tell a new submission which fields the decision on this post asks for. */

@@ -195,12 +195,22 @@ static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer,
           result.detail != NULL ? result.detail : "");
     if (result.reason == FG_ACCEPTED) {
         c->verified = layer->policy;
+        c->passed = fg_policy_captcha(layer->policy);
         return GO_ON;
     }
     if (result.reason != FG_VERIFIER) {
         return fg_decide_refuse(verdict, result.reason, result.detail);
     }
     return on_error(c, layer, submission, &result, verdict);
+}
+
+/* A post uses one step of a clearance, however many layers go by it. */
+static int is_cleared(fg_case_t *c, const fg_policy_t *policy)
+{
+    if (policy->captcha_clearance.uses > 0 && !c->cleared) {
+        c->cleared = c->ops->cleared(c, policy);
+    }
+    return policy->captcha_clearance.uses > 0 && c->cleared;
 }
 
 fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission_t *submission,
@@ -223,8 +233,15 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
         trace(c, "captcha: not due");
         return GO_ON;
     }
-    if (layer->policy->captcha_clearance.uses > 0 && c->ops->cleared(c, layer->policy)) {
+    if (c->passed == provider) {
+        /* Under the layer outside this one, which watches only: what was used there is no second
+         * use here. */
+        trace(c, "captcha: passed already");
+        return GO_ON;
+    }
+    if (is_cleared(c, layer->policy)) {
         trace(c, "captcha: passed before, by clearance");
+        c->passed = provider;
         return GO_ON;
     }
     verdict->rule = provider->name;

@@ -9,7 +9,6 @@
 #include "http_core.h"
 #include "http_protocol.h"
 #include "http_request.h"
-#include "util_cookies.h"
 
 #include "core/clearance.h"
 #include "core/signing_key.h"
@@ -23,6 +22,9 @@ APLOG_USE_MODULE(formguard);
 /* Names the counters of this file, which no rule of a configuration does. */
 #define RULE_CHALLENGES APR_UINT64_C(0x616c74636861)
 #define RULE_CLEARANCE  APR_UINT64_C(0x636c656172)
+
+/* How many cookies of one name are looked at. */
+#define COOKIES_MAX 8
 
 /* How far back a client's challenges count for the work of the next one. */
 static const fg_rate_t lately = {1000, apr_time_from_sec(600)};
@@ -153,23 +155,52 @@ static const char *cookie_name(const fg_request_t *fr)
                         (unsigned int)apr_siphash24(path, strlen(path), key));
 }
 
-int fg_clearance_use(const fg_request_t *fr, const fg_policy_t *policy)
+/* @return 1 if `text` is a good clearance with a step left, which is used */
+static int use(fg_request_t *fr, const fg_policy_t *policy, const char *text)
 {
     const fg_runtime_t *runtime = fg_runtime();
     fg_altcha_subject_t subject = subject_of(fr);
     fg_rate_t uses = {policy->captcha_clearance.uses, policy->captcha_clearance.life};
-    const char *text = NULL;
-    const char *nonce;
+    const char *nonce =
+        fg_clearance_check(runtime->altcha, &subject, text, fr->c.now.wall, fr->r->pool);
 
-    if (ap_cookie_read(fr->r, cookie_name(fr), &text, 0) != APR_SUCCESS || text == NULL) {
-        return 0;
-    }
-    nonce = fg_clearance_check(runtime->altcha, &subject, text, fr->c.now.wall, fr->r->pool);
     return nonce != NULL && fg_counters_consume(runtime->spent,
                                                 fg_counters_key(runtime->spent, RULE_CLEARANCE, 0,
                                                                 nonce, FG_CLEARANCE_NONCE),
-                                                &uses, 1, fr->c.now.steady, NULL)
+                                                &uses, 1, fr->c.now.steady, &fr->step)
                                 .admitted;
+}
+
+/* Not by ap_cookie_read(): of a name that comes twice it takes neither and writes an error for each
+ * request, and any page of a neighbouring host can set a cookie of that name, too. */
+int fg_clearance_use(fg_request_t *fr, const fg_policy_t *policy)
+{
+    const char *cookies = apr_table_get(fr->r->headers_in, "Cookie");
+    const char *name = apr_pstrcat(fr->r->pool, cookie_name(fr), "=", NULL);
+    apr_size_t len = strlen(name);
+    int looked = 0;
+    char *last;
+    char *word;
+
+    if (cookies == NULL) {
+        return 0;
+    }
+    for (word = apr_strtok(apr_pstrdup(fr->r->pool, cookies), ";, \t", &last);
+         word != NULL && looked < COOKIES_MAX; word = apr_strtok(NULL, ";, \t", &last)) {
+        if (strncmp(word, name, len) == 0) {
+            looked++;
+            if (use(fr, policy, word + len)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+void fg_clearance_give_back(fg_request_t *fr)
+{
+    fg_counters_refund(fg_runtime()->spent, &fr->step);
+    memset(&fr->step, 0, sizeof(fr->step));
 }
 
 void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy)
@@ -181,10 +212,12 @@ void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy)
         fg_clearance_make(fg_runtime()->altcha, &subject, fr->c.now.wall + life, r->pool);
 
     if (text != NULL) {
-        ap_cookie_write(r, cookie_name(fr), text,
-                        strcmp(ap_http_scheme(r), "https") == 0
-                            ? "Path=/;HttpOnly;SameSite=Lax;Secure"
-                            : "Path=/;HttpOnly;SameSite=Lax",
-                        (long)apr_time_sec(life), r->err_headers_out, NULL);
+        /* Not by ap_cookie_write(), which logs the value. */
+        apr_table_addn(r->err_headers_out, "Set-Cookie",
+                       apr_psprintf(r->pool,
+                                    "%s=%s;Max-Age=%" APR_TIME_T_FMT
+                                    ";Path=/;HttpOnly;SameSite=Lax%s",
+                                    cookie_name(fr), text, apr_time_sec(life),
+                                    strcmp(ap_http_scheme(r), "https") == 0 ? ";Secure" : ""));
     }
 }

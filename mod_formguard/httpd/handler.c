@@ -283,6 +283,14 @@ static int refuse(fg_request_t *fr)
     return fg_respond(fr);
 }
 
+/* Also where a layer that only watches would have refused the post. */
+static void grant_clearance(fg_request_t *fr)
+{
+    if (fr->c.verified != NULL && fr->c.verified->captcha_clearance.uses > 0) {
+        fg_clearance_grant(fr, fr->c.verified);
+    }
+}
+
 static int carry_out(fg_request_t *fr)
 {
     const fg_verdict_t *verdict = &fr->verdict;
@@ -290,21 +298,22 @@ static int carry_out(fg_request_t *fr)
     switch (verdict->outcome) {
     case FG_OUT_ACCEPT:
         fg_logline(fr, verdict, FG_LOG_DONE);
-        if (fr->c.verified != NULL && fr->c.verified->captcha_clearance.uses > 0) {
-            fg_clearance_grant(fr, fr->c.verified);
-        }
+        grant_clearance(fr);
         break;
     case FG_OUT_PASS:
         break;
     case FG_OUT_REFUSE:
         if (verdict->would) {
             fg_logline(fr, verdict, FG_LOG_WOULD);
+            grant_clearance(fr);
             break;
         }
+        fg_clearance_give_back(fr);
         fg_logline(fr, verdict, FG_LOG_DONE);
         set_environment(fr->r, fr);
         return refuse(fr);
     case FG_OUT_ANSWERED:
+        fg_clearance_give_back(fr);
         fg_logline(fr, verdict, FG_LOG_DONE);
         return refuse(fr);
     }

@@ -143,6 +143,7 @@ typedef struct fg_request {
     const char *path; /**< what the client asked for, without path info */
     int deferred;     /**< 1: rewritten, a later pass is to be judged by this policy, too */
     int judged;       /**< 0: the verdict is still being made */
+    fg_charge_t step; /**< what its clearance was charged for it */
 } fg_request_t;
 
 /** The content handler, first of all: judges, then declines or refuses. */
@@ -269,7 +270,10 @@ void fg_altcha_verify(fg_case_t *c, const fg_policy_t *policy, const char *token
                       fg_captcha_result_t *result);
 
 /** Use up one step of the clearance that came with a request. @return 1 if it has a good one */
-int fg_clearance_use(const fg_request_t *fr, const fg_policy_t *policy);
+int fg_clearance_use(fg_request_t *fr, const fg_policy_t *policy);
+
+/** Give that step back: the request is refused for something else. */
+void fg_clearance_give_back(fg_request_t *fr);
 
 /** Give the visitor a clearance, as the policy says: a cookie. */
 void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy);

@@ -223,6 +223,64 @@ subtest 'a form with a confirmation screen' => sub {
     $httpd->log_ok('clearance', $OK, 3, qr/ FG1400: /, 5);
 };
 
+subtest 'a clearance is found, kept to itself, and given back' => sub {
+    my $form = '/confirm/contact.php';
+    my $me = visitor();
+    my $cookie = post($httpd, $form, solved($httpd, $form, from => $me), from => $me)->header('Set-Cookie');
+    $cookie =~ s/;.*//;
+    my ($name) = $cookie =~ /^([^=]+)/;
+    is post($httpd, $form, undef, from => $me, headers => [Cookie => "$name=x; $name=$_; a=1,2; $cookie"])->status, 200,
+        "among others of its name, which a neighbouring host may have set: $_" for 'y', 'z';
+    is mails_since(), 6, 'all delivered';
+    $httpd->log_ok('no line of httpd about them', $OK, 3);
+
+    $httpd->write_file('budget/contact.php', \'contact.php');
+    $httpd->write_file('budget/.htaccess', "$TWO_LINES${EASY}FormGuardCaptchaClearance 10m uses=1\nFormGuardField email required\nFormGuardLimit field:email 1/1h\n");
+    $form = '/budget/contact.php';
+    $cookie = post($httpd, $form, solved($httpd, $form, from => $me), from => $me)->header('Set-Cookie') =~ s/;.*//r;
+    my $send = sub { $httpd->client->post($form, form => { %VISITOR, email => $_[0] }, from => $me, headers => [Cookie => $cookie])->status };
+    is $send->($VISITOR{email}), 429, 'refused by a limit' for 1 .. 3;
+    is $send->('taro@example.jp'), 200, 'which has used no step of it';
+    is $send->('jiro@example.jp'), 403, 'this one was the step';
+    mails_since();
+    $httpd->log_ok('given back', $OK, 2, qr/ FG1103: | FG1100: /, 3, qr/ FG1400: /);
+};
+
+subtest 'who only watches takes and spoils nothing' => sub {
+    my $captcha = "$TWO_LINES${EASY}FormGuardCaptchaClearance 10m uses=2\n";
+    my $s = FormGuard::Httpd->new(
+        mpm => 'prefork', php => 'mod', mail => $mail, loglevel => 'debug',
+        files => {
+            'limit/contact.php' => \'contact.php', 'limit/.htaccess' => $captcha,
+            'both/contact.php' => \'contact.php', 'both/.htaccess' => "FormGuard DetectionOnly\nFormGuardCaptcha altcha\n",
+        },
+        config => "<Location /limit>\nFormGuard DetectionOnly\nFormGuardLimit ip 1/1h\n</Location>\n<Location /both>\n$captcha</Location>",
+    );
+    my $me = visitor();
+    my $first = sub {
+        my ($form) = @_;
+        my $r = post($s, $form, solved($s, $form, from => $me), from => $me);
+        is $r->status, 200, "$form passes";
+        return ($r->header('Set-Cookie') // 'none') =~ s/;.*//r;
+    };
+    $first->('/limit/contact.php');
+    my $cookie = $first->('/limit/contact.php');
+    like $cookie, qr/^formguard-/, 'a clearance, where the server would have refused';
+    my $log = slurp($s->dir . '/logs/error_log');
+    is index($log, $cookie =~ s/.*=//r), -1, 'and error_log has it at no level';
+
+    $cookie = $first->('/both/contact.php');
+    is post($s, '/both/contact.php', undef, from => $me, headers => [Cookie => $cookie])->status, 200, "step $_" for 2, 3;
+    is post($s, '/both/contact.php', undef, from => $me, headers => [Cookie => $cookie])->status, 403, 'no fourth';
+    mails_since();
+    my @said = grep { / FG1\d\d\d: / } split /\n/, slurp($s->dir . '/logs/error_log');
+    is grep(/ would refuse /, @said), 1, 'would refuse: the limit, nobody else';
+    is grep(/ refused 403: /, @said), 1, 'refused: the fourth';
+    $s->stop;
+    $s->log_ok('watching', qr/./, [1, 100000]);
+    $s->done('watching');
+};
+
 # --- the key ---
 
 subtest 'solutions outlive restarts' => sub {

@@ -304,6 +304,26 @@ static void detection_of_the_server_spends_no_token_beside_the_sites(void **stat
     assert_false(verdict.would);
 }
 
+static void detection_of_the_site_uses_nothing_a_second_time(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha altcha");
+    configure("FormGuardCaptchaClearance 10m");
+    configure_site("FormGuard DetectionOnly");
+    configure_site("FormGuardCaptcha altcha");
+    world.posted = "altcha=solved";
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now cleared verify now");
+    assert_ptr_equal(world.verified, &world.policy);
+    /* With a clearance of its own, for another captcha: it is the same cookie. */
+    configure_site("FormGuardCaptcha recaptcha-v2");
+    configure_site("FormGuardCaptchaClearance 10m");
+    world.cleared = 1;
+    world.posted = "x=1";
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now cleared");
+}
+
 /* --- body limits ------------------------------------------------------------------------------ */
 
 static apr_off_t inspected(void)
@@ -490,6 +510,7 @@ int main(void)
         TEST(without_one_of_the_sites_the_servers_is_asked),
         TEST(a_captcha_that_is_not_asked_replaces_none),
         TEST(detection_of_the_server_spends_no_token_beside_the_sites),
+        TEST(detection_of_the_site_uses_nothing_a_second_time),
         TEST(a_sites_limit_hides_nothing_from_the_server),
         TEST(a_sites_lower_limit_refuses),
         TEST(over_pass_is_for_the_layer_that_says_it),
