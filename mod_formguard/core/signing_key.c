@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include <apr_escape.h>
 #include <apr_file_io.h>
 #include <apr_general.h>
 #include <apr_lib.h>
@@ -13,8 +12,7 @@
 
 #define FILE_MAX 4096
 
-#define PRIVATE (APR_FPROT_UREAD | APR_FPROT_UWRITE)
-#define OTHERS  (APR_FPROT_GREAD | APR_FPROT_GWRITE | APR_FPROT_WREAD | APR_FPROT_WWRITE)
+#define OTHERS (APR_FPROT_GREAD | APR_FPROT_GWRITE | APR_FPROT_WREAD | APR_FPROT_WWRITE)
 
 apr_status_t fg_signing_key_random(unsigned char *key)
 {
@@ -28,32 +26,56 @@ static const char *failed(const char *what, apr_status_t rv, apr_pool_t *pool)
     return apr_psprintf(pool, "%s: %s", what, apr_strerror(rv, text, sizeof(text)));
 }
 
-/* Whole or not at all: another machine's copy of it may be read at any time. */
-static const char *make(const char *path, apr_pool_t *pool)
+/* Readable by its owner alone, and all of it there before it has its name. */
+static apr_status_t write_temporary(const char *text, char *name, apr_pool_t *pool)
+{
+    apr_file_t *file;
+    apr_status_t rv = apr_file_mktemp(
+        &file, name, APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_EXCL, pool);
+
+    if (rv != APR_SUCCESS) {
+        *name = '\0';
+        return rv;
+    }
+    rv = apr_file_write_full(file, text, strlen(text), NULL);
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_sync(file);
+    }
+    apr_file_close(file);
+    return rv;
+}
+
+/* A link is made only where nothing is: of several servers that start at once all have the key of
+ * the first. `made` is set to 1 if it is this one's. */
+static const char *make(const char *path, int *made, apr_pool_t *pool)
 {
     unsigned char random[FG_ALTCHA_KEY_BYTES];
-    const char *temporary = apr_pstrcat(pool, path, ".new", NULL);
-    const char *text;
-    apr_file_t *file;
+    char text[2 * FG_ALTCHA_KEY_BYTES + 2];
+    char *temporary = apr_pstrcat(pool, path, ".XXXXXX", NULL);
     apr_status_t rv = fg_signing_key_random(random);
 
     if (rv != APR_SUCCESS) {
         return failed("no random bytes", rv, pool);
     }
-    text = apr_pstrcat(pool, apr_pescape_hex(pool, random, sizeof(random), 0), "\n", NULL);
-    apr_file_remove(temporary, pool); /* what an earlier start left behind */
-    rv = apr_file_open(&file, temporary, APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_EXCL,
-                       PRIVATE, pool);
+    fg_altcha_key_text(random, text);
+    memcpy(text + 2 * FG_ALTCHA_KEY_BYTES, "\n", 2);
+    rv = write_temporary(text, temporary, pool);
     if (rv == APR_SUCCESS) {
-        rv = apr_file_write_full(file, text, strlen(text), NULL);
-        if (rv == APR_SUCCESS) {
-            rv = apr_file_sync(file);
+        rv = apr_file_link(temporary, path);
+        *made = rv == APR_SUCCESS;
+        if (APR_STATUS_IS_EEXIST(rv)) {
+            rv = APR_SUCCESS;
         }
-        apr_file_close(file);
+        else if (rv != APR_SUCCESS) { /* a file system without links */
+            rv = apr_file_rename(temporary, path, pool);
+            *made = rv == APR_SUCCESS;
+        }
     }
-    if (rv == APR_SUCCESS) {
-        rv = apr_file_rename(temporary, path, pool);
+    if (*temporary != '\0') {
+        apr_file_remove(temporary, pool);
     }
+    OPENSSL_cleanse(random, sizeof(random));
+    OPENSSL_cleanse(text, sizeof(text));
     return rv == APR_SUCCESS ? NULL : failed("can't be made", rv, pool);
 }
 
@@ -91,8 +113,7 @@ const char *fg_signing_key_load(unsigned char *key, const char *path, int *made,
 
     *made = 0;
     if (APR_STATUS_IS_ENOENT(rv)) {
-        *made = 1;
-        error = make(path, pool);
+        error = make(path, made, pool);
     }
     else if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
         error = failed("can't be read", rv, pool);
@@ -113,9 +134,11 @@ const char *fg_signing_key_load(unsigned char *key, const char *path, int *made,
         return "holds fewer than 32 bytes";
     }
     /* Of whatever length and form: all of it counts. */
-    return EVP_Digest(buffer, len, key, &size, EVP_sha256(), NULL) && size == FG_ALTCHA_KEY_BYTES
-               ? NULL
-               : "can't be hashed";
+    if (!EVP_Digest(buffer, len, key, &size, EVP_sha256(), NULL) || size != FG_ALTCHA_KEY_BYTES) {
+        error = "can't be hashed";
+    }
+    OPENSSL_cleanse(buffer, sizeof(buffer));
+    return error;
 }
 
 void fg_signing_key_wipe(unsigned char *key)

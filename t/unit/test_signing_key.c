@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <dirent.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -50,6 +52,20 @@ static const char *write_file(const char *name, const char *text, apr_size_t len
     return path;
 }
 
+static int files(void)
+{
+    struct dirent *entry;
+    int count = 0;
+    DIR *open = opendir(dir);
+
+    assert_non_null(open);
+    while ((entry = readdir(open)) != NULL) {
+        count += entry->d_name[0] != '.';
+    }
+    closedir(open);
+    return count;
+}
+
 static void test_made_once_and_kept(void **state)
 {
     unsigned char first[FG_ALTCHA_KEY_BYTES], second[FG_ALTCHA_KEY_BYTES];
@@ -62,7 +78,7 @@ static void test_made_once_and_kept(void **state)
     assert_int_equal(made, 1);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_mode & 07777, 0600);
-    assert_int_equal(access(path_of("made.new"), F_OK), -1);
+    assert_int_equal(files(), 1); /* nothing is left behind */
     assert_null(fg_signing_key_load(second, path, &made, pool));
     assert_int_equal(made, 0);
     assert_memory_equal(first, second, sizeof(first));
@@ -70,6 +86,65 @@ static void test_made_once_and_kept(void **state)
     assert_null(fg_signing_key_load(second, path, &made, pool));
     assert_memory_not_equal(first, second, sizeof(first));
     unlink(path);
+}
+
+#define SERVERS 8
+
+typedef struct said {
+    unsigned char key[FG_ALTCHA_KEY_BYTES];
+    int made;
+    int failed;
+} said_t;
+
+/* In a process of its own: waits until all are there. */
+static void start_server(const char *path, const int go[2], int tell)
+{
+    said_t said = {.made = 0};
+    char byte;
+
+    if (fork() == 0) {
+        close(go[1]);
+        said.failed = read(go[0], &byte, 1) != 0 || /* end of file: the others are there, too */
+                      fg_signing_key_load(said.key, path, &said.made, pool) != NULL;
+        _exit(write(tell, &said, sizeof(said)) != sizeof(said));
+    }
+}
+
+static void test_servers_that_start_at_once_have_one_key(void **state)
+{
+    const char *path = path_of("race");
+    int round, i;
+
+    (void)state;
+    for (round = 0; round < 50; round++) {
+        unsigned char key[FG_ALTCHA_KEY_BYTES];
+        int go[2], tell[2], made = 0, unused;
+        said_t said;
+
+        assert_int_equal(pipe(go), 0);
+        assert_int_equal(pipe(tell), 0);
+        for (i = 0; i < SERVERS; i++) {
+            start_server(path, go, tell[1]);
+        }
+        close(go[1]);
+        for (i = 0; i < SERVERS; i++) {
+            assert_int_equal(read(tell[0], &said, sizeof(said)), sizeof(said));
+            assert_false(said.failed);
+            made += said.made;
+            if (i == 0) {
+                assert_null(fg_signing_key_load(key, path, &unused, pool));
+            }
+            assert_memory_equal(said.key, key, sizeof(key));
+        }
+        while (wait(NULL) > 0) {
+        }
+        close(go[0]);
+        close(tell[0]);
+        close(tell[1]);
+        assert_int_equal(made, 1);
+        assert_int_equal(files(), 1);
+        unlink(path);
+    }
 }
 
 /* A copy on another machine, with or without the newline an editor adds, is the same key. */
@@ -130,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_made_once_and_kept),
+        cmocka_unit_test(test_servers_that_start_at_once_have_one_key),
         cmocka_unit_test(test_copied),
         cmocka_unit_test(test_no_key),
     };
