@@ -55,6 +55,26 @@ static void say_service(request_rec *r, const fg_captcha_check_t *check,
     }
 }
 
+/* Names the counters of lines about secrets. */
+#define RULE_LINES APR_UINT64_C(0x7365637265746c)
+
+/* A site's .htaccess may hold any number of wrong secrets, and of one a service may say this and
+ * that in turn: a client can't fill the log by it. */
+static int may_say(const fg_case_t *c)
+{
+    static const fg_rate_t of_site = {20, apr_time_from_sec(600)};
+    static const fg_rate_t of_all = {200, apr_time_from_sec(600)};
+    fg_counters_t *counters = fg_runtime()->counters;
+    apr_size_t len = strlen(c->site);
+
+    return fg_counters_consume(counters, fg_counters_key(counters, RULE_LINES, 0, c->site, len),
+                               &of_site, 1, c->now.steady, NULL)
+               .admitted &&
+           fg_counters_consume(counters, fg_counters_key(counters, RULE_LINES, 1, "", 0), &of_all,
+                               1, c->now.steady, NULL)
+               .admitted;
+}
+
 static void say_secret(const fg_request_t *fr, const fg_captcha_check_t *check,
                        const fg_captcha_result_t *result, const fg_verify_news_t *news)
 {
@@ -65,7 +85,7 @@ static void say_secret(const fg_request_t *fr, const fg_captcha_check_t *check,
     const char *detail =
         result->detail != NULL ? apr_pstrcat(r->pool, " ", result->detail, NULL) : "";
 
-    if (!news->secret_changed) {
+    if (!news->secret_changed || !may_say(&fr->c)) {
         return;
     }
     whose = apr_pstrcat(r->pool, "site=", fg_log_value(name, r->server->server_hostname),

@@ -422,6 +422,21 @@ subtest 'keys of each site' => sub {
     $httpd->done;
 };
 
+subtest 'a secret that is refused and taken in turn' => sub {
+    my $httpd = FormGuard::Httpd->new(
+        mpm => 'prefork', php => 'mod', mail => $mail,
+        config => 'FormGuardCaptchaEndpoint ' . $vendor->url . "\nFormGuardCaptchaCAFile " . $vendor->ca . "\n",
+        files => { 'contact.php' => \'contact.php', '.htaccess' => on('recaptcha-v2') },
+    );
+    for (1 .. 20) {
+        $httpd->client->post('/contact.php', form => { %VISITOR, $FIELD => $_ }) for 'invalid-secret', fresh('qwerty');
+    }
+    my $lines = grep { / FG230[23]: / } split /\n/, do { local (@ARGV, $/) = $httpd->dir . '/logs/error_log'; <> };
+    is $lines, 20, 'is said twenty times, and then no more: no client fills the log';
+    $httpd->log_ok('error_log', qr/ FG2302: / => 10, qr/ FG2303: / => 10, qr/ FG1[45]\d\d: / => '*', qr/ FG1\d\d\d: .*suppressed/ => '*');
+    $httpd->done;
+};
+
 sub write_secret
 {
     my ($file, $text, $mode) = @_;
