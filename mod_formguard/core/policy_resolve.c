@@ -90,6 +90,30 @@ fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
     return out;
 }
 
+static int same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* The site asks another service than the server does: what that one is asked with and by is nothing
+ * to it. Of one vendor's services, URL and field are the same. */
+static void own_service(const fg_policy_t *server, const fg_policy_t *own, fg_policy_t *site)
+{
+    const fg_captcha_provider_t *theirs = fg_policy_captcha(server);
+    const fg_captcha_provider_t *ours = fg_policy_captcha(site);
+
+    site->captcha_secret = own->captcha_secret;
+    site->captcha_site_key = own->captcha_site_key;
+    site->captcha_project = own->captcha_project;
+    site->captcha_verify = own->captcha_verify;
+    if (ours != NULL && !same(ours->endpoint, theirs->endpoint)) {
+        site->captcha_endpoint = own->captcha_endpoint;
+    }
+    if (ours != NULL && !same(ours->field, theirs->field)) {
+        site->captcha_field = own->captcha_field;
+    }
+}
+
 /* The site's policy where it may not loosen: what it says, over what the server config says of
  * everything but rules and who is asked, for those are judged by themselves. */
 static fg_policy_t *site_policy(const fg_policy_stack_t *stack, apr_pool_t *pool)
@@ -107,7 +131,7 @@ static fg_policy_t *site_policy(const fg_policy_stack_t *stack, apr_pool_t *pool
         site->captcha = stack->server.captcha; /* the same captcha with the site's own keys */
     }
     if (fg_policy_captcha(&stack->server) != NULL && site->captcha != stack->server.captcha) {
-        site->captcha_secret = stack->site.captcha_secret; /* the server's is for its own service */
+        own_service(&stack->server, &stack->site, site);
     }
     if (stack->site.mode.mode == FG_MODE_UNSET && fg_policy_is_bare(site)) {
         site->limits = &no_limits; /* no FormGuard On stands there that would mean the default */

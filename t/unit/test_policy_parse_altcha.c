@@ -152,6 +152,48 @@ static void a_site_makes_it_no_easier(void **state)
     assert_int_equal(site->captcha_clearance.life, apr_time_from_sec(300));
 }
 
+static void what_the_servers_service_is_asked_by_is_not_a_sites(void **state)
+{
+    static const char *const lines[] = {
+        "FormGuard On",
+        "FormGuardCaptcha recaptcha-v3",
+        "FormGuardCaptchaVerify application",
+        "FormGuardCaptchaEndpoint https://www.recaptcha.net/recaptcha/api/siteverify",
+        "FormGuardCaptchaField _wpcf7_recaptcha_response",
+        "FormGuardCaptchaSiteKey theirs",
+    };
+    fg_policy_stack_t *stack = apr_pcalloc(pool, sizeof(*stack));
+    fg_policy_layers_t layers;
+    size_t i;
+
+    (void)state;
+    stack->has_site = 1;
+    for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        stack->server = *fg_policy_merge(&stack->server, line_policy(lines[i], pool), pool);
+    }
+    stack->site = *line_policy("FormGuardCaptcha altcha", pool);
+    fg_policy_resolve(stack, &layers, pool);
+    /* Nobody would look at the solution. */
+    assert_false(fg_policy_captcha_by_application(layers.layer[1]));
+    assert_string_equal(fg_policy_captcha_field(layers.layer[1]), "altcha");
+    assert_null(layers.layer[1]->captcha_site_key);
+    stack->site = *line_policy("FormGuardCaptcha turnstile", pool);
+    fg_policy_resolve(stack, &layers, pool);
+    /* Or its secret would go to another service. */
+    assert_null(layers.layer[1]->captcha_endpoint);
+    assert_string_equal(fg_policy_captcha_field(layers.layer[1]), "cf-turnstile-response");
+    stack->site = *line_policy("FormGuardCaptcha recaptcha-v2", pool);
+    fg_policy_resolve(stack, &layers, pool);
+    assert_ptr_equal(layers.layer[1]->captcha_endpoint, stack->server.captcha_endpoint);
+    assert_ptr_equal(layers.layer[1]->captcha_field, stack->server.captcha_field);
+    assert_false(fg_policy_captcha_by_application(layers.layer[1]));
+    /* Unless it says so itself, as the server does. */
+    stack->site = *fg_policy_merge(&stack->site,
+                                   line_policy("FormGuardCaptchaVerify application", pool), pool);
+    fg_policy_resolve(stack, &layers, pool);
+    assert_true(fg_policy_captcha_by_application(layers.layer[1]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +203,7 @@ int main(void)
         cmocka_unit_test(off_takes_back_what_a_preset_grants),
         cmocka_unit_test(wrong_values),
         cmocka_unit_test(a_site_makes_it_no_easier),
+        cmocka_unit_test(what_the_servers_service_is_asked_by_is_not_a_sites),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
