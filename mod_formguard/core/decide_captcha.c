@@ -146,6 +146,7 @@ static fg_step_t fall_back(fg_case_t *c, const fg_layer_t *layer, const fg_submi
     }
     verdict->fallback = 0;
     c->verified = layer->policy;
+    c->passed = fg_captcha_provider(FG_CHALLENGE_FIELD);
     note_error(c, "FormGuardCaptchaOnError altcha", verdict);
     return GO_ON;
 }

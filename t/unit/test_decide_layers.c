@@ -324,6 +324,20 @@ static void detection_of_the_site_uses_nothing_a_second_time(void **state)
     assert_string_equal(world.calls, "country capture now cleared");
 }
 
+static void nor_what_has_stood_in_for_the_servers_service(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=altcha");
+    configure_site("FormGuard DetectionOnly");
+    configure_site("FormGuardCaptcha altcha");
+    world.result.reason = FG_VERIFIER;
+    world.result.cause = FG_CAUSE_TIMEOUT;
+    world.posted = "g-recaptcha-response=t&altcha=solved";
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now verify now challenge note");
+}
+
 /* --- body limits ------------------------------------------------------------------------------ */
 
 static apr_off_t inspected(void)
@@ -511,6 +525,7 @@ int main(void)
         TEST(a_captcha_that_is_not_asked_replaces_none),
         TEST(detection_of_the_server_spends_no_token_beside_the_sites),
         TEST(detection_of_the_site_uses_nothing_a_second_time),
+        TEST(nor_what_has_stood_in_for_the_servers_service),
         TEST(a_sites_limit_hides_nothing_from_the_server),
         TEST(a_sites_lower_limit_refuses),
         TEST(over_pass_is_for_the_layer_that_says_it),
