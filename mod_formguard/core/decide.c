@@ -216,6 +216,8 @@ static fg_step_t check_body(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdi
                                 captured->detail);
     case FG_CAPTURE_MALFORMED:
         return fg_decide_refuse(verdict, FG_MALFORMED, captured->detail);
+    case FG_CAPTURE_UNSEALED:
+        return fg_decide_refuse(verdict, FG_KEPT, captured->detail);
     case FG_CAPTURE_ANSWERED:
         fg_decide_refuse(verdict, FG_BODY_LOST, captured->detail);
         verdict->outcome = FG_OUT_ANSWERED;

@@ -20,6 +20,7 @@ typedef enum fg_capture {
     FG_CAPTURE_WHOLE,     /**< read to its end, fields picked out */
     FG_CAPTURE_OVER,      /**< larger than the policy inspects */
     FG_CAPTURE_MALFORMED, /**< see `detail` */
+    FG_CAPTURE_UNSEALED,  /**< says that a page of ours has kept it, and is not signed */
     FG_CAPTURE_CAPS,      /**< too many fields, too long names, nested too deep */
     FG_CAPTURE_ANSWERED,  /**< the server has answered, or the client is gone: see `status` */
     FG_CAPTURE_FAILED     /**< our own fault: no room for the temporary file, see `detail` */
@@ -28,9 +29,13 @@ typedef enum fg_capture {
 typedef struct fg_captured {
     fg_capture_t capture;
     fg_submission_t *submission;
-    int status;         /**< for ANSWERED: what the handler returns */
-    apr_off_t size;     /**< for WHOLE: bytes */
-    const char *detail; /**< for the log, or NULL */
+    int status;            /**< for ANSWERED: what the handler returns */
+    apr_off_t size;        /**< for WHOLE: bytes */
+    const char *detail;    /**< for the log, or NULL */
+    int kept;              /**< 1: it comes back from the challenge page, which has kept it */
+    const char *answer;    /**< to the built-in captcha, from that page; NULL: none that counts */
+    apr_size_t answer_len; /**< bytes that were posted of it */
+    int fallback;          /**< 1: that page was shown in place of a service that failed */
 } fg_captured_t;
 
 typedef struct fg_case fg_case_t;

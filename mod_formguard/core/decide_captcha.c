@@ -117,6 +117,18 @@ static void note_error(fg_case_t *c, const char *rule, fg_verdict_t *verdict)
     verdict->detail = NULL;
 }
 
+/* The answer to the built-in captcha: the challenge page sends it beside the submission. */
+static const char *built_in_answer(const fg_case_t *c, const fg_submission_t *submission,
+                                   const char *field, apr_size_t *len, apr_size_t *total)
+{
+    if (c->captured.answer != NULL) {
+        *len = strlen(c->captured.answer);
+        *total = c->captured.answer_len;
+        return c->captured.answer;
+    }
+    return fg_submission_value(submission, field, len, total);
+}
+
 /* The built-in challenge takes the place of a service that could not judge: who has solved it
  * passes, who has not is asked to. */
 static fg_step_t fall_back(fg_case_t *c, const fg_layer_t *layer, const fg_submission_t *submission,
@@ -125,7 +137,7 @@ static fg_step_t fall_back(fg_case_t *c, const fg_layer_t *layer, const fg_submi
     fg_captcha_result_t result;
     apr_size_t len;
     apr_size_t total;
-    const char *answer = fg_submission_value(submission, FG_CHALLENGE_FIELD, &len, &total);
+    const char *answer = built_in_answer(c, submission, FG_CHALLENGE_FIELD, &len, &total);
 
     verdict->fallback = 1;
     verdict->rule = FG_CHALLENGE_FIELD;
@@ -214,15 +226,48 @@ static int is_cleared(fg_case_t *c, const fg_policy_t *policy)
     return policy->captcha_clearance.uses > 0 && c->cleared;
 }
 
+/* 1 if the visitor has answered the built-in challenge because the service failed when he posted.
+ * It holds whether the service works again or not, since its own token is old by now. */
+static int answers_fallback(const fg_case_t *c, const fg_policy_t *policy)
+{
+    return c->captured.fallback && c->captured.answer != NULL && c->ops->challenge != NULL &&
+           fg_policy_captcha(policy)->ask != NULL && fg_policy_falls_back(policy);
+}
+
+static fg_step_t ask_for(fg_case_t *c, const fg_layer_t *layer, const fg_submission_t *submission,
+                         fg_verdict_t *verdict)
+{
+    const fg_captcha_provider_t *provider = fg_policy_captcha(layer->policy);
+    const char *field = fg_policy_captcha_field(layer->policy);
+    const char *token;
+    apr_size_t len;
+    apr_size_t total;
+
+    if (answers_fallback(c, layer->policy)) {
+        return fall_back(c, layer, submission, verdict);
+    }
+    verdict->rule = provider->name;
+    token = provider->ask == NULL ? built_in_answer(c, submission, field, &len, &total)
+                                  : fg_submission_value(submission, field, &len, &total);
+    if (token == NULL && provider->ask == NULL) {
+        /* A preset names the field of the software's own captcha, which ours is not. */
+        token = fg_submission_value(submission, provider->field, &len, &total);
+    }
+    if (token == NULL || total == 0) {
+        return fg_decide_refuse(verdict, FG_CAPTCHA_MISSING, NULL);
+    }
+    if (total != len || !fg_captcha_well_formed(provider, token, len)) {
+        return fg_decide_refuse(verdict, FG_CAPTCHA_SHAPE,
+                                apr_psprintf(c->pool, "bytes=%" APR_SIZE_T_FMT, total));
+    }
+    return judge_token(c, layer, submission, token, verdict);
+}
+
 fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission_t *submission,
                             fg_verdict_t *verdict)
 {
     const fg_captcha_provider_t *provider = fg_policy_captcha(layer->policy);
     const fg_layer_t *by = asker(c, layer);
-    const char *token;
-    apr_size_t len;
-    apr_size_t total;
-    fg_step_t step;
 
     if (by == NULL) {
         return fg_decide_unanswered(c, layer, verdict);
@@ -245,22 +290,11 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
         c->passed = provider;
         return GO_ON;
     }
-    verdict->rule = provider->name;
-    token = fg_submission_value(submission, fg_policy_captcha_field(layer->policy), &len, &total);
-    if (token == NULL && provider->ask == NULL) {
-        /* A preset names the field of the software's own captcha, which ours is not. */
-        token = fg_submission_value(submission, provider->field, &len, &total);
-    }
-    if (token == NULL || total == 0) {
-        return fg_decide_refuse(verdict, FG_CAPTCHA_MISSING, NULL);
-    }
-    if (total != len || !fg_captcha_well_formed(provider, token, len)) {
-        return fg_decide_refuse(verdict, FG_CAPTCHA_SHAPE,
-                                apr_psprintf(c->pool, "bytes=%" APR_SIZE_T_FMT, total));
-    }
-    step = judge_token(c, layer, submission, token, verdict);
-    if (step == GO_ON) {
+    if (ask_for(c, layer, submission, verdict) == GO_ON) {
         verdict->rule = NULL;
+        return GO_ON;
     }
-    return step;
+    verdict->challenge =
+        verdict->reason != FG_VERIFIER && (verdict->fallback || provider->ask == NULL);
+    return STOP;
 }

@@ -26,6 +26,7 @@
     X(FG_TOO_LARGE, "FG1301", 413, "too-large", "body over FormGuardBodyLimit")                    \
     X(FG_OVER_CAPS, "FG1302", 413, "too-large", "body has too many fields or too long names")      \
     X(FG_BODY_LOST, "FG1303", 400, "malformed", "body could not be read")                          \
+    X(FG_KEPT, "FG1304", 403, "kept", "kept submission is none of ours")                           \
     X(FG_FIELD_MISSING, "FG1310", 422, "required", "required field blank")                         \
     X(FG_FIELD_FILLED, "FG1311", 403, "honeypot", "field filled that must be empty")               \
     X(FG_FIELD_LINES, "FG1312", 422, "single-line", "line end in a single-line field")             \
@@ -78,7 +79,8 @@ typedef struct fg_verdict {
     apr_interval_time_t period;      /**< of the rate, microseconds */
     apr_interval_time_t retry_after; /**< microseconds; 0: unknown */
     int would;                       /**< 1: DetectionOnly, not to be carried out */
-    int fallback; /**< 1: the built-in challenge is asked for, in place of a captcha service */
+    int fallback;  /**< 1: the built-in challenge is asked for, in place of a captcha service */
+    int challenge; /**< 1: with an answer to the built-in captcha it may pass */
     int has_score;
     double score;
     int country_known;         /**< 1: there is a country database */

@@ -105,7 +105,7 @@ apr_uint32_t fg_altcha_recent(const fg_address_t *client, apr_time_t now)
         .used;
 }
 
-static fg_altcha_subject_t subject_of(const fg_request_t *fr)
+fg_altcha_subject_t fg_altcha_subject(const fg_request_t *fr)
 {
     fg_altcha_subject_t subject = {fr->r->server->server_hostname, fg_facts_path_asked(fr->r),
                                    &fr->c.client};
@@ -125,7 +125,7 @@ void fg_altcha_verify(fg_case_t *c, const fg_policy_t *policy, const char *token
 {
     const fg_request_t *fr = c->baton;
     const fg_runtime_t *runtime = fg_runtime();
-    fg_altcha_subject_t subject = subject_of(fr);
+    fg_altcha_subject_t subject = fg_altcha_subject(fr);
     fg_altcha_solved_t solved;
     fg_spent_claim_t claim;
 
@@ -159,7 +159,7 @@ static const char *cookie_name(const fg_request_t *fr)
 static int use(fg_request_t *fr, const fg_policy_t *policy, const char *text)
 {
     const fg_runtime_t *runtime = fg_runtime();
-    fg_altcha_subject_t subject = subject_of(fr);
+    fg_altcha_subject_t subject = fg_altcha_subject(fr);
     fg_rate_t uses = {policy->captcha_clearance.uses, policy->captcha_clearance.life};
     const char *nonce =
         fg_clearance_check(runtime->altcha, &subject, text, fr->c.now.wall, fr->r->pool);
@@ -206,7 +206,7 @@ void fg_clearance_give_back(fg_request_t *fr)
 void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy)
 {
     request_rec *r = fr->r;
-    fg_altcha_subject_t subject = subject_of(fr);
+    fg_altcha_subject_t subject = fg_altcha_subject(fr);
     apr_interval_time_t life = policy->captcha_clearance.life;
     const char *text =
         fg_clearance_make(fg_runtime()->altcha, &subject, fr->c.now.wall + life, r->pool);

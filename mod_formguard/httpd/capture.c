@@ -235,6 +235,9 @@ static void finish_whole(capture_t *cap)
         apr_table_unset(r->headers_in, "Transfer-Encoding");
         apr_table_setn(r->headers_in, "Content-Length", apr_off_t_toa(r->pool, cap->total));
     }
+    if (cap->out->capture != FG_CAPTURE_WHOLE) {
+        return; /* FG_CAPTURE_UNSEALED */
+    }
     if (cap->total > cap->limit) {
         cap->out->capture = FG_CAPTURE_OVER;
         return;
@@ -266,30 +269,58 @@ static apr_off_t announced_length(request_rec *r)
     return length;
 }
 
+static void start_fields(capture_t *cap)
+{
+    request_rec *r = cap->r;
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    fg_submission_t *submission = fg_submission_create(r->pool);
+
+    cap->out->submission = submission;
+    fg_decide_wants(&cap->fr->c, submission);
+    fg_submission_query(submission, r->args);
+    cap->reader = NULL;
+    cap->fields = FG_BODY_OK;
+    if (fg_body_type(type) != FG_BODY_NONE) {
+        fg_submission_json(submission, fg_body_type(type) == FG_BODY_JSON);
+        cap->fields = fg_body_create(&cap->reader, type, &fg_body_default_caps, fg_submission_field,
+                                     submission, r->pool);
+        find_cuts(cap, fg_body_type(type) == FG_BODY_JSON);
+    }
+}
+
+/* What comes back from the challenge page is from here on what was posted at first. */
+static void unpack(capture_t *cap)
+{
+    fg_captured_body_t *body = &cap->fr->body;
+    const char *data;
+    apr_size_t len;
+
+    if (fg_challenge_open(cap->fr, cap->out, &data, &len)) {
+        apr_brigade_cleanup(body->kept);
+        APR_BRIGADE_INSERT_TAIL(
+            body->kept, apr_bucket_pool_create(data, len, cap->r->pool, body->kept->bucket_alloc));
+        cap->total = (apr_off_t)len;
+        start_fields(cap);
+        read_fields(cap, data, len);
+    }
+}
+
 void fg_capture(fg_request_t *fr, fg_captured_t *captured)
 {
     request_rec *r = fr->r;
-    const char *type = apr_table_get(r->headers_in, "Content-Type");
     capture_t cap = {.fr = fr, .r = r, .out = captured};
 
     captured->capture = FG_CAPTURE_WHOLE;
-    captured->submission = fg_submission_create(r->pool);
-    fg_decide_wants(&fr->c, captured->submission);
-    fg_submission_query(captured->submission, r->args);
+    start_fields(&cap);
     fr->body.kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     cap.limit = fg_decide_body_limit(&fr->c);
     if (announced_length(r) > cap.limit) {
         captured->capture = FG_CAPTURE_OVER;
         return;
     }
-    if (fg_body_type(type) != FG_BODY_NONE) {
-        fg_submission_json(captured->submission, fg_body_type(type) == FG_BODY_JSON);
-        cap.fields = fg_body_create(&cap.reader, type, &fg_body_default_caps, fg_submission_field,
-                                    captured->submission, r->pool);
-        find_cuts(&cap, fg_body_type(type) == FG_BODY_JSON);
-    }
     read_all(&cap);
     if (cap.eos && captured->capture == FG_CAPTURE_WHOLE) {
+        unpack(&cap);
         finish_whole(&cap);
     }
 }

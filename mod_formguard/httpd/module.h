@@ -237,6 +237,19 @@ const char *fg_pages_text(int language, const char *key);
 const char *fg_pages_refusal(apr_pool_t *pool, int language, int status, const char *key,
                              apr_int64_t retry);
 
+/** A value in a page. */
+typedef struct fg_placeholder {
+    const char *name;  /**< what the template says between {{ and }}; NULL in the last one */
+    const char *value; /**< text */
+    int markup;        /**< 1: HTML of our own, not to be escaped */
+} fg_placeholder_t;
+
+/** The challenge page, in `pool`. */
+const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values);
+
+/** The script of the challenge page. @param len set to its bytes */
+const char *fg_pages_script(apr_size_t *len);
+
 /**
  * Quality an Accept or Accept-Language header gives to a value, in thousandths (RFC 9110 12.4.2).
  * @param header the header's value, or NULL: everything is welcome
@@ -262,6 +275,9 @@ int fg_altcha_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_po
  */
 apr_uint32_t fg_altcha_recent(const fg_address_t *client, apr_time_t now);
 
+/** What a solution or a clearance for this post has to be good for. */
+fg_altcha_subject_t fg_altcha_subject(const fg_request_t *fr);
+
 /** How long a challenge is good where `policy` asks for it, microseconds. */
 apr_interval_time_t fg_altcha_life(const fg_policy_t *policy);
 
@@ -277,6 +293,27 @@ void fg_clearance_give_back(fg_request_t *fr);
 
 /** Give the visitor a clearance, as the policy says: a cookie. */
 void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy);
+
+/* --- challenge.c ------------------------------------------------------------------------------ */
+
+/**
+ * Open what the challenge page has kept, where the captured body is such.
+ * @param captured `kept`, `answer`, `fallback` are set; `capture` if it was not sealed here
+ * @param data     set to the body that was posted at first; r's Content-Type is set to its own
+ * @param len      set to the bytes of it
+ * @return 1; 0: it is something else, or was not sealed here
+ */
+int fg_challenge_open(fg_request_t *fr, fg_captured_t *captured, const char **data,
+                      apr_size_t *len);
+
+/** 1 if the post is refused for want of an answer to the captcha built in. */
+int fg_challenge_asked(const fg_request_t *fr);
+
+/** Where the challenge for the form of a request is, in r->pool. */
+const char *fg_challenge_url(request_rec *r);
+
+/** Answer with the page that asks for the captcha and keeps the submission: headers and page. */
+const char *fg_challenge_page(fg_request_t *fr, int language);
 
 /** Register what serves challenges and the widget. */
 void fg_wellknown_register(void);

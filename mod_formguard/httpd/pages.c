@@ -25,6 +25,8 @@ typedef struct language {
 
 static language_t languages[] = {{"en", "texts.en", NULL}, {"ja", "texts.ja", NULL}};
 static const char *refusal_template;
+static const char *challenge_template;
+static const char *challenge_script;
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
@@ -114,6 +116,11 @@ const char *fg_pages_load(const char *dir, apr_pool_t *pool)
     const char *error = load(&refusal_template, dir, "refusal.html", pool);
     apr_size_t i;
 
+    if (error == NULL) {
+        error = load(&challenge_template, dir, "challenge.html", pool);
+    }
+    challenge_script = embedded("challenge.js");
+
     for (i = 0; i < sizeof(languages) / sizeof(languages[0]) && error == NULL; i++) {
         const char *data;
 
@@ -191,13 +198,8 @@ static const char *retry_text(apr_pool_t *pool, int language, apr_int64_t second
                        apr_psprintf(pool, "%" APR_INT64_T_FMT, seconds), at + 2, NULL);
 }
 
-typedef struct placeholder {
-    const char *name;
-    const char *value;
-} placeholder_t;
-
-/* Put values, escaped, where the template says {{name}}. */
-static const char *fill(apr_pool_t *pool, const char *template, const placeholder_t *values)
+/* Put values, escaped unless they are markup of ours, where the template says {{name}}. */
+static const char *fill(apr_pool_t *pool, const char *template, const fg_placeholder_t *values)
 {
     apr_array_header_t *parts = apr_array_make(pool, 24, sizeof(const char *));
     const char *rest = template;
@@ -205,7 +207,7 @@ static const char *fill(apr_pool_t *pool, const char *template, const placeholde
 
     while ((open = strstr(rest, "{{")) != NULL) {
         const char *close = strstr(open, "}}");
-        const placeholder_t *p;
+        const fg_placeholder_t *p;
 
         if (close == NULL) {
             break;
@@ -215,7 +217,8 @@ static const char *fill(apr_pool_t *pool, const char *template, const placeholde
             apr_size_t len = strlen(p->name);
 
             if (len == (apr_size_t)(close - open - 2) && memcmp(open + 2, p->name, len) == 0) {
-                APR_ARRAY_PUSH(parts, const char *) = ap_escape_html(pool, p->value);
+                APR_ARRAY_PUSH(parts, const char *) =
+                    p->markup ? p->value : ap_escape_html(pool, p->value);
             }
         }
         rest = close + 2;
@@ -227,14 +230,25 @@ static const char *fill(apr_pool_t *pool, const char *template, const placeholde
 const char *fg_pages_refusal(apr_pool_t *pool, int language, int status, const char *key,
                              apr_int64_t retry)
 {
-    const placeholder_t values[] = {
-        {"lang", fg_pages_tag(language)},
-        {"title", fg_pages_text(language, apr_pstrcat(pool, key, ".title", NULL))},
-        {"text", fg_pages_text(language, apr_pstrcat(pool, key, ".text", NULL))},
-        {"retry", retry_text(pool, language, retry)},
-        {"back", fg_pages_text(language, "back")},
-        {"status", ap_get_status_line(status)},
-        {NULL, NULL}};
+    const fg_placeholder_t values[] = {
+        {"lang", fg_pages_tag(language), 0},
+        {"title", fg_pages_text(language, apr_pstrcat(pool, key, ".title", NULL)), 0},
+        {"text", fg_pages_text(language, apr_pstrcat(pool, key, ".text", NULL)), 0},
+        {"retry", retry_text(pool, language, retry), 0},
+        {"back", fg_pages_text(language, "back"), 0},
+        {"status", ap_get_status_line(status), 0},
+        {NULL, NULL, 0}};
 
     return fill(pool, refusal_template, values);
+}
+
+const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values)
+{
+    return fill(pool, challenge_template, values);
+}
+
+const char *fg_pages_script(apr_size_t *len)
+{
+    *len = strlen(challenge_script);
+    return challenge_script;
 }

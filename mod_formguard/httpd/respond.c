@@ -104,15 +104,20 @@ static const char *problem(fg_request_t *fr, int language, const char *key)
     const char *text = fg_pages_text(language, apr_pstrcat(pool, key, ".text", NULL));
     const char *line = ap_get_status_line(verdict->status);
     const char *retry = "";
+    const char *captcha = "";
 
     if (verdict->retry_after > 0) {
         retry = apr_psprintf(pool, ",\"retryAfter\":%" APR_INT64_T_FMT, seconds_left(verdict));
     }
+    if (fg_challenge_asked(fr)) {
+        captcha = apr_pstrcat(pool, ",\"captcha\":\"altcha\",\"challenge\":",
+                              json_string(pool, fg_challenge_url(fr->r)), NULL);
+    }
     return apr_psprintf(pool,
                         "{\"type\":\"about:blank\",\"title\":%s,\"status\":%d,\"detail\":%s,"
-                        "\"reason\":%s%s}\n",
+                        "\"reason\":%s%s%s}\n",
                         json_string(pool, strlen(line) > 4 ? line + 4 : line), verdict->status,
-                        json_string(pool, text), json_string(pool, key), retry);
+                        json_string(pool, text), json_string(pool, key), retry, captcha);
 }
 
 /* 1 if a preset of some policy in force answers in that shape. */
@@ -200,11 +205,13 @@ int fg_respond(fg_request_t *fr)
     request_rec *r = fr->r;
     const fg_verdict_t *verdict = &fr->verdict;
     const char *key = fg_reason(verdict->reason)->key;
+    /* A step of the form rather than an error: an ErrorDocument would lose what was typed. */
+    int challenge = fg_challenge_asked(fr) && !wants_json(r);
     const char *text;
     int language;
 
     set_headers(r, verdict);
-    if (ap_response_code_string(r, ap_index_of_response(verdict->status)) != NULL) {
+    if (!challenge && ap_response_code_string(r, ap_index_of_response(verdict->status)) != NULL) {
         return verdict->status; /* the site has an ErrorDocument of its own */
     }
     language = fg_pages_language(r->pool, apr_table_get(r->headers_in, "Accept-Language"));
@@ -219,6 +226,10 @@ int fg_respond(fg_request_t *fr)
     else if (wants_json(r)) {
         ap_set_content_type(r, JSON_TYPE);
         text = problem(fr, language, key);
+    }
+    else if (challenge) {
+        ap_set_content_type(r, "text/html; charset=utf-8");
+        text = fg_challenge_page(fr, language);
     }
     else {
         ap_set_content_type(r, "text/html; charset=utf-8");

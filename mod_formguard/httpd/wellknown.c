@@ -207,6 +207,20 @@ static int send_widget(request_rec *r)
     return ap_pass_brigade(r->output_filters, bb) == APR_SUCCESS ? OK : AP_FILTER_ERROR;
 }
 
+/* What the challenge page does by itself. */
+static int send_script(request_rec *r)
+{
+    apr_size_t len;
+    const char *script = fg_pages_script(&len);
+
+    ap_set_content_type(r, "text/javascript; charset=utf-8");
+    apr_table_setn(r->headers_out, "Cache-Control", "public, max-age=3600");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    ap_set_content_length(r, (apr_off_t)len);
+    ap_rwrite(script, (int)len, r);
+    return OK;
+}
+
 /* --- hooks ------------------------------------------------------------------------------------ */
 
 static int handler(request_rec *r)
@@ -228,6 +242,9 @@ static int handler(request_rec *r)
     }
     if (strcmp(path, "altcha.js") == 0) {
         return send_widget(r);
+    }
+    if (strcmp(path, "challenge.js") == 0) {
+        return send_script(r);
     }
     return HTTP_NOT_FOUND;
 }

@@ -359,6 +359,75 @@ static void detection_says_what_would_be_refused(void **state)
     assert_would(decide(), FG_COUNTRY);
 }
 
+/* The challenge page sends its answer beside the submission. */
+static void the_answer_of_the_challenge_page_counts(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha altcha");
+    world.posted = "altcha=inner";
+    world.captured.kept = 1;
+    world.captured.answer = "page";
+    world.captured.answer_len = 4;
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_false(verdict.challenge);
+    assert_string_equal(world.token, "page");
+
+    world.captured.answer_len = 5; /* a NUL in it, or more than was kept */
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_SHAPE);
+    assert_true(verdict.challenge);
+    world.captured.answer = "";
+    world.captured.answer_len = 0;
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    world.captured.answer = NULL; /* of somebody else, or too late */
+    assert_accepted(decide());
+    assert_string_equal(world.token, "inner");
+
+    world.captured.capture = FG_CAPTURE_UNSEALED;
+    verdict = decide();
+    assert_refused(verdict, FG_KEPT);
+    assert_false(verdict.challenge);
+}
+
+/* A service that works again by now gets no token that has waited so long. */
+static void who_was_challenged_in_place_of_a_service_passes(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=altcha");
+    world.captured.kept = 1;
+    world.captured.fallback = 1;
+    world.captured.answer = "page";
+    world.captured.answer_len = 4;
+    world.solved.reason = FG_ACCEPTED;
+    assert_accepted(decide());
+    assert_string_equal(world.calls, "country capture now challenge note");
+    assert_string_equal(world.answer, "page");
+    world.solved.reason = FG_CAPTCHA_EXPIRED;
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_EXPIRED);
+    assert_true(verdict.challenge);
+    assert_true(verdict.fallback);
+
+    world.captured.fallback = 0; /* the page was for something else: the service is asked */
+    world.result.reason = FG_CAPTCHA_REJECTED;
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_REJECTED);
+    assert_false(verdict.challenge);
+    assert_string_equal(world.calls, "country capture now verify now");
+    world.captured.fallback = 1;
+    world.captured.answer = NULL;
+    assert_refused(decide(), FG_CAPTCHA_REJECTED);
+    configure("FormGuardCaptchaOnError timeout=refuse");
+    world.captured.answer = "page";
+    assert_refused(decide(), FG_CAPTCHA_REJECTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +447,8 @@ int main(void)
         TEST(what_is_accepted_is_counted_when_it_is),
         TEST(detection_spends_no_token),
         TEST(detection_says_what_would_be_refused),
+        TEST(the_answer_of_the_challenge_page_counts),
+        TEST(who_was_challenged_in_place_of_a_service_passes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

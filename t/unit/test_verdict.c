@@ -27,6 +27,7 @@ static const struct {
     {FG_TOO_LARGE, "FG1301", 413, "too-large"},
     {FG_OVER_CAPS, "FG1302", 413, "too-large"},
     {FG_BODY_LOST, "FG1303", 400, "malformed"},
+    {FG_KEPT, "FG1304", 403, "kept"},
     {FG_FIELD_MISSING, "FG1310", 422, "required"},
     {FG_FIELD_FILLED, "FG1311", 403, "honeypot"},
     {FG_FIELD_LINES, "FG1312", 422, "single-line"},

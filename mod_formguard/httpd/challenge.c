@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The page that asks for the captcha built in and keeps what was posted, and the way back. */
+#include <string.h>
+
+#include "apr_strings.h"
+
+#include "http_core.h"
+#include "http_protocol.h"
+
+#include "core/envelope.h"
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+#define PREFIX "/.well-known/formguard/"
+
+/* How long the answer beside a kept submission counts. Later the page comes again. */
+#define COUNTS_FOR apr_time_from_sec(3600)
+
+/*
+ * The widget computes in a worker made of a blob and brings its own styles. Not in a frame of
+ * another site: the page sends by itself, and one elsewhere could have it do so out of sight.
+ */
+#define CSP                                                                                        \
+    "default-src 'self'; script-src 'self'; worker-src blob:; style-src 'self' 'unsafe-inline'; "  \
+    "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "               \
+    "frame-ancestors 'self'"
+
+/* --- the way back ----------------------------------------------------------------------------- */
+
+static int holds_envelope(const fg_captured_body_t *body, const char *type)
+{
+    char head[sizeof(FG_ENVELOPE_FIELD)]; /* with a `=` for the NUL */
+    apr_size_t len = sizeof(head);
+
+    return fg_body_type(type) == FG_BODY_URLENCODED &&
+           apr_brigade_flatten(body->kept, head, &len) == APR_SUCCESS &&
+           fg_envelope_is(type, head, len);
+}
+
+int fg_challenge_open(fg_request_t *fr, fg_captured_t *captured, const char **data, apr_size_t *len)
+{
+    request_rec *r = fr->r;
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    fg_altcha_subject_t subject = fg_altcha_subject(fr);
+    fg_envelope_t envelope;
+    apr_off_t size = 0;
+    char *post;
+    apr_size_t post_len;
+
+    if (!holds_envelope(&fr->body, type)) {
+        return 0;
+    }
+    captured->capture = FG_CAPTURE_UNSEALED;
+    if (apr_brigade_length(fr->body.kept, 1, &size) != APR_SUCCESS ||
+        size > fg_envelope_post_len(FG_ENVELOPE_BODY_MAX) ||
+        apr_brigade_pflatten(fr->body.kept, &post, &post_len, r->pool) != APR_SUCCESS ||
+        !fg_envelope_open(fg_runtime()->altcha, &subject, post, post_len, fr->c.now.wall, &envelope,
+                          r->pool)) {
+        return 0;
+    }
+    captured->capture = FG_CAPTURE_WHOLE;
+    captured->kept = 1;
+    captured->fallback = envelope.fallback;
+    if (envelope.fresh) {
+        captured->answer = envelope.answer;
+        captured->answer_len = envelope.answer_len;
+    }
+    if (envelope.type != NULL) {
+        apr_table_setn(r->headers_in, "Content-Type", envelope.type);
+    }
+    else {
+        apr_table_unset(r->headers_in, "Content-Type");
+    }
+    *data = envelope.body;
+    *len = envelope.len;
+    return 1;
+}
+
+/* --- the page --------------------------------------------------------------------------------- */
+
+int fg_challenge_asked(const fg_request_t *fr)
+{
+    return fr->verdict.challenge && fr->body.whole && fr->r->method_number == M_POST;
+}
+
+const char *fg_challenge_url(request_rec *r)
+{
+    const request_rec *first = r;
+    const char *path;
+
+    while (first->prev != NULL) {
+        first = first->prev;
+    }
+    /* As it was sent, since it is read there as a URL is; of an absolute URI only the path. */
+    path = first->unparsed_uri != NULL && *first->unparsed_uri == '/'
+               ? apr_pstrmemdup(r->pool, first->unparsed_uri, strcspn(first->unparsed_uri, "?#"))
+               : ap_os_escape_path(r->pool, fg_facts_path_asked(r), 1);
+    return apr_pstrcat(r->pool, PREFIX "challenge?form=", ap_escape_urlencoded(r->pool, path),
+                       NULL);
+}
+
+/* The post that the page makes has to pass what limits bodies: ours and httpd's. */
+static int can_keep(const fg_request_t *fr)
+{
+    apr_off_t size = fr->c.captured.size;
+    apr_off_t post = fg_envelope_post_len(size);
+    apr_off_t limit = ap_get_limit_req_body(fr->r);
+
+    return fg_envelope_takes(apr_table_get(fr->r->headers_in, "Content-Type"), size) &&
+           post <= fg_decide_body_limit(&fr->c) && (limit <= 0 || post <= limit);
+}
+
+/* @return the hidden field's value; NULL if nothing can be kept */
+static const char *keep(const fg_request_t *fr)
+{
+    request_rec *r = fr->r;
+    fg_altcha_subject_t subject = fg_altcha_subject(fr);
+    fg_envelope_t envelope = {.type = apr_table_get(r->headers_in, "Content-Type"),
+                              .fallback = fr->verdict.fallback};
+    char *body;
+
+    if (!can_keep(fr) ||
+        apr_brigade_pflatten(fr->body.kept, &body, &envelope.len, r->pool) != APR_SUCCESS) {
+        return NULL;
+    }
+    envelope.body = body;
+    return fg_envelope_seal(fg_runtime()->altcha, &subject, &envelope, fr->c.now.wall + COUNTS_FOR,
+                            r->pool);
+}
+
+/* 1 if the page may send by itself. Not what may have been delivered already (somebody reloads the
+ * page that thanks him), nor again and again, nor what a page of another site has posted. */
+static int sends_itself(const fg_request_t *fr)
+{
+    const char *site = apr_table_get(fr->r->headers_in, "Sec-Fetch-Site");
+
+    return !fr->c.captured.kept && fr->verdict.reason != FG_CAPTCHA_EXPIRED &&
+           (site == NULL || strcmp(site, "cross-site") != 0);
+}
+
+static const char *text_key(const fg_request_t *fr, const char *kept)
+{
+    return kept == NULL                               ? "challenge.large"
+           : fr->verdict.reason == FG_CAPTCHA_EXPIRED ? "challenge.expired"
+           : fr->c.captured.kept                      ? "challenge.again"
+                                                      : "challenge.text";
+}
+
+/* No `action`: it goes where the page came from, whatever stands in front of this server. */
+static const char *form(const fg_request_t *fr, int language, const char *kept)
+{
+    apr_pool_t *pool = fr->r->pool;
+
+#define TEXT(key) ap_escape_html(pool, fg_pages_text(language, "challenge." key))
+    return apr_pstrcat(pool, "<form id=\"formguard\" method=\"post\" data-sending=\"",
+                       TEXT("sending"), "\"", sends_itself(fr) ? " data-auto" : "",
+                       ">\n<input type=\"hidden\" name=\"" FG_ENVELOPE_FIELD "\" value=\"", kept,
+                       "\">\n<altcha-widget auto=\"onload\" language=\"", fg_pages_tag(language),
+                       "\" challenge=\"", ap_escape_html(pool, fg_challenge_url(fr->r)),
+                       "\"></altcha-widget>\n<p><button>", TEXT("send"),
+                       "</button></p>\n<p id=\"formguard-state\" role=\"status\"></p>\n"
+                       "<p id=\"formguard-failed\" role=\"alert\" hidden>",
+                       TEXT("failed"),
+                       "</p>\n</form>\n<noscript><style>#formguard { display: none }</style>\n<p>",
+                       TEXT("noscript"),
+                       "</p></noscript>\n<script defer src=\"" PREFIX "challenge.js\"></script>\n"
+                       "<script type=\"module\" src=\"" PREFIX "altcha.js\"></script>\n",
+                       NULL);
+#undef TEXT
+}
+
+const char *fg_challenge_page(fg_request_t *fr, int language)
+{
+    request_rec *r = fr->r;
+    const char *kept = keep(fr);
+    const fg_placeholder_t values[] = {{"lang", fg_pages_tag(language), 0},
+                                       {"title", fg_pages_text(language, "challenge.title"), 0},
+                                       {"text", fg_pages_text(language, text_key(fr, kept)), 0},
+                                       {"form", kept != NULL ? form(fr, language, kept) : "", 1},
+                                       {NULL, NULL, 0}};
+
+    apr_table_setn(r->err_headers_out, "Content-Security-Policy", CSP);
+    /* The application may look at Referer, but no other site learns of it. */
+    apr_table_setn(r->err_headers_out, "Referrer-Policy", "same-origin");
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    return fg_pages_challenge(r->pool, values);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The challenge page: sends what it keeps when the widget has done its work, once, and says what happens.
+(() => {
+    'use strict';
+    const form = document.getElementById('formguard');
+    const button = form.querySelector('button');
+    const state = document.getElementById('formguard-state');
+    const failed = document.getElementById('formguard-failed');
+    let sent = false;
+
+    const fail = (hidden) => { failed.hidden = hidden; };
+
+    form.addEventListener('submit', (event) => {
+        if (sent) {
+            event.preventDefault();
+            return;
+        }
+        sent = true;
+        form.removeAttribute('data-auto');
+        button.disabled = true;
+        state.textContent = form.dataset.sending;
+    });
+    form.querySelector('altcha-widget').addEventListener('statechange', (event) => {
+        fail(event.detail.state !== 'error');
+        if (event.detail.state === 'verified' && form.hasAttribute('data-auto')) {
+            // The widget puts its answer into the form after this event.
+            setTimeout(() => form.requestSubmit(), 0);
+        }
+    });
+    document.querySelector('script[type=module]').addEventListener('error', () => fail(false));
+    // Back at this page by the Back button: it sends no second time unless the button is pressed.
+    addEventListener('pageshow', (event) => {
+        if (event.persisted) {
+            sent = false;
+            button.disabled = false;
+            state.textContent = '';
+        }
+    });
+})();
