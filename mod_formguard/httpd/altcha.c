@@ -34,15 +34,23 @@ static const fg_rate_t lately = {1000, apr_time_from_sec(600)};
 /* Good as long as httpd isn't stopped: what was asked for before must be judged after a restart. */
 static apr_status_t key_in_memory(unsigned char *key)
 {
+    const unsigned char *kept = ap_retained_data_get(RETAINED_KEY);
+
+    if (kept == NULL) {
+        return fg_signing_key_random(key);
+    }
+    memcpy(key, kept, FG_ALTCHA_KEY_BYTES);
+    return APR_SUCCESS;
+}
+
+static void keep_key(const unsigned char *key)
+{
     unsigned char *kept = ap_retained_data_get(RETAINED_KEY);
-    apr_status_t rv = APR_SUCCESS;
 
     if (kept == NULL) {
         kept = ap_retained_data_create(RETAINED_KEY, FG_ALTCHA_KEY_BYTES);
-        rv = fg_signing_key_random(kept);
     }
-    memcpy(key, kept, FG_ALTCHA_KEY_BYTES);
-    return rv;
+    memcpy(kept, key, FG_ALTCHA_KEY_BYTES);
 }
 
 static int find_key(const fg_server_conf_t *conf, unsigned char *key, apr_pool_t *ptemp,
@@ -62,6 +70,13 @@ static int find_key(const fg_server_conf_t *conf, unsigned char *key, apr_pool_t
                          "FG2401: the key that signs challenges was made: %s", path);
         }
         return 1;
+    }
+    if (conf->signing_key != NULL && ap_retained_data_get(RETAINED_KEY) != NULL) {
+        /* A restart: `apachectl configtest` does not see it, and a thousand sites would be down. */
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "FG2402: FormGuardSigningKeyFile '%s' %s: httpd goes on with the key it had",
+                     path, error);
+        return key_in_memory(key) == APR_SUCCESS;
     }
     if (conf->signing_key != NULL) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "FG2402: FormGuardSigningKeyFile '%s' %s", path,
@@ -83,6 +98,7 @@ int fg_altcha_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_po
     if (!find_key(conf, key, ptemp, s)) {
         return 0;
     }
+    keep_key(key);
     rv = fg_altcha_create(&runtime->altcha, key, pconf);
     fg_signing_key_wipe(key);
     if (rv != APR_SUCCESS) {

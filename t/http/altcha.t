@@ -334,6 +334,14 @@ subtest 'keys that are none' => sub {
     ok $started, 'not there: made';
     is sprintf('%04o', (stat $s->dir . '/signing-key')[2] & 07777), '0600', 'for its owner alone';
     $s->log_ok('made', qr/ \[formguard:notice\] .* FG2401: the key that signs challenges was made: \S+signing-key$/);
+    $s->write_file('f/contact.php', "form\n");
+    $s->write_file('f/.htaccess', $TWO_LINES . $EASY);
+    my $token = solved($s, $FORM);
+    chmod 0644, $s->dir . '/signing-key' or die $!;
+    $s->restart('graceful');
+    $s->log_ok('spoilt', qr/ \[formguard:error\] .* FG2402: FormGuardSigningKeyFile '\S+' may be read .*: httpd goes on with the key it had$/);
+    like post($s, $FORM, $token)->status, qr/^(?:200|405)\z/, 'spoilt while httpd runs: a restart goes on with the key it had';
+    $s->log_ok('goes on', $OK);
     $s->done('made: nothing more');
 };
 
