@@ -39,9 +39,11 @@ typedef struct curl_client {
     CURL *idle[]; /* a stack: the one used last has the warmest connection */
 } curl_client_t;
 
-/* A reply as it comes in. */
+/* A question as it goes out, and a reply as it comes in. */
 typedef struct transfer {
     apr_pool_t *pool;
+    const char *rest; /* of the body, not sent yet */
+    apr_size_t left;
     char *buf;
     apr_size_t size;
     apr_size_t len;
@@ -105,11 +107,21 @@ static CURL *handle_take(curl_client_t *client, apr_interval_time_t deadline, in
     return easy;
 }
 
-static void handle_return(curl_client_t *client, CURL *easy)
+/* Give a handle back, or, instead of a spoilt one, leave to make another. */
+static void handle_return(curl_client_t *client, CURL *easy, int spoilt)
 {
-    curl_easy_reset(easy); /* lets go of everything that points into the request */
+    if (spoilt) {
+        curl_easy_cleanup(easy);
+    }
+    else {
+        curl_easy_reset(easy); /* lets go of everything that points into the request */
+    }
     pthread_mutex_lock(&client->lock);
-    if (client->closed) {
+    if (spoilt) {
+        client->total--;
+        pthread_cond_signal(&client->freed);
+    }
+    else if (client->closed) {
         curl_easy_cleanup(easy);
     }
     else {
@@ -131,6 +143,20 @@ static apr_status_t client_close(void *data)
     pthread_cond_broadcast(&client->freed);
     client_leave(client);
     return APR_SUCCESS;
+}
+
+/* Where a connection that was kept ends before a reply, libcurl puts the question again by itself,
+ * and the service would see a token twice that may be spent by then. It can't do so with a body
+ * that is read by a callback and can't be rewound. */
+static size_t on_read(char *data, size_t size, size_t count, void *baton)
+{
+    transfer_t *t = baton;
+    apr_size_t len = size * count < t->left ? size * count : t->left;
+
+    memcpy(data, t->rest, len);
+    t->rest += len;
+    t->left -= len;
+    return len;
 }
 
 static size_t on_header(char *data, size_t size, size_t count, void *baton)
@@ -188,6 +214,7 @@ static fg_http_result_t result_of(CURLcode code, const transfer_t *t)
     case CURLE_SSL_CRL_BADFILE:
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
+    case CURLE_SEND_FAIL_REWIND: /* see on_read() */
     case CURLE_RECV_ERROR:
     case CURLE_PARTIAL_FILE:
         return FG_HTTP_UNREACHABLE;
@@ -204,6 +231,9 @@ static const char *error_text(CURLcode code, const char *longer, apr_pool_t *poo
     char *safe, *p;
 
     switch (code) {
+    case CURLE_SEND_FAIL_REWIND:
+        text = curl_easy_strerror(CURLE_GOT_NOTHING); /* which is what has happened */
+        break;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
@@ -298,8 +328,9 @@ static CURLcode set_request(CURL *easy, const fg_http_request_t *request, transf
     SET(CURLOPT_USERAGENT, "mod_formguard")
     SET(CURLOPT_HTTPHEADER, headers)
     SET(CURLOPT_POST, 1L)
-    SET(CURLOPT_POSTFIELDS, request->body)
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len)
+    SET(CURLOPT_READFUNCTION, on_read)
+    SET(CURLOPT_READDATA, t)
     SET(CURLOPT_HEADERFUNCTION, on_header)
     SET(CURLOPT_HEADERDATA, t)
     SET(CURLOPT_WRITEFUNCTION, on_body)
@@ -318,11 +349,17 @@ static void fail(fg_http_reply_t *reply, fg_http_result_t result, const char *er
     reply->status = 0;
 }
 
-static void perform(CURL *easy, const fg_http_request_t *request, fg_http_reply_t *reply,
-                    apr_interval_time_t left, apr_pool_t *pool)
+/* Returns whether the handle is spoilt: some libcurl (8.7 to 8.15) fails for ever once it could not
+ * rewind, https://github.com/curl/curl/issues/18206 */
+static int perform(CURL *easy, const fg_http_request_t *request, fg_http_reply_t *reply,
+                   apr_interval_time_t left, apr_pool_t *pool)
 {
     char error[CURL_ERROR_SIZE] = "";
-    transfer_t t = {.pool = pool, .size = REPLY_FIRST, .max = request->reply_max};
+    transfer_t t = {.pool = pool,
+                    .rest = request->body,
+                    .left = request->body_len,
+                    .size = REPLY_FIRST,
+                    .max = request->reply_max};
     struct curl_slist *headers = header_lines(request);
     CURLcode code = CURLE_OUT_OF_MEMORY;
     long status = 0;
@@ -333,6 +370,10 @@ static void perform(CURL *easy, const fg_http_request_t *request, fg_http_reply_
     }
     if (code == CURLE_OK) {
         code = curl_easy_perform(easy);
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    }
+    if (code == CURLE_OK && !status) {
+        code = CURLE_GOT_NOTHING; /* libcurl 7.60 says so where it could not rewind */
     }
     if (code != CURLE_OK) {
         fg_http_result_t result = result_of(code, &t);
@@ -341,7 +382,6 @@ static void perform(CURL *easy, const fg_http_request_t *request, fg_http_reply_
                                          : error_text(code, error, pool));
     }
     else {
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         t.buf[t.len] = '\0';
         reply->result = FG_HTTP_OK;
         reply->status = (int)status;
@@ -349,6 +389,7 @@ static void perform(CURL *easy, const fg_http_request_t *request, fg_http_reply_
         reply->body_len = t.len;
     }
     curl_slist_free_all(headers);
+    return code == CURLE_SEND_FAIL_REWIND;
 }
 
 static void client_post(fg_http_client_t *base, const fg_http_request_t *request,
@@ -372,8 +413,8 @@ static void client_post(fg_http_client_t *base, const fg_http_request_t *request
              timed_out ? "all connections were in use" : "no connection could be made");
     }
     else {
-        perform(easy, request, reply, deadline - steady_now(), pool);
-        handle_return(client, easy);
+        int spoilt = perform(easy, request, reply, deadline - steady_now(), pool);
+        handle_return(client, easy, spoilt);
     }
     reply->took = steady_now() - start;
 }

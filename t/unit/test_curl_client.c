@@ -384,6 +384,29 @@ static void test_connection_is_kept(void **state)
         strstr(vendor_last_asked(*state), "\"number\":4,")); /* the fifth on its connection */
 }
 
+/* libcurl would ask again by itself where a connection that was kept ends without a reply; whether
+ * a question may be put twice is for the service's row to say. */
+static void test_nobody_is_asked_twice(void **state)
+{
+    static const char *const tokens[] = {"close", "reset"};
+    fg_http_client_t *client = client_of(1, *state);
+    size_t i;
+
+    for (i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        fg_http_reply_t reply;
+        int before;
+
+        assert_works(client, *state);
+        before = vendor_asked(*state)->nelts;
+        reply = post_token(client, tokens[i], *state);
+        assert_int_equal(reply.result, FG_HTTP_UNREACHABLE);
+        assert_null(strstr(reply.error, "rewind"));
+        assert_null(strstr(vendor_last_asked(*state), "\"number\":0,")); /* it was kept */
+        assert_works(client, *state);
+        assert_int_equal(vendor_asked(*state)->nelts, before + 2);
+    }
+}
+
 /* A post in a thread of its own. */
 typedef struct job {
     fg_http_client_t *client;
@@ -533,6 +556,7 @@ int main(void)
         TEST(test_cap),
         TEST(test_environment_is_ignored),
         TEST(test_connection_is_kept),
+        TEST(test_nobody_is_asked_twice),
         TEST(test_all_handles_in_use),
         TEST(test_many_threads),
         TEST(test_pool_goes_first),
