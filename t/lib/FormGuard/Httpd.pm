@@ -40,6 +40,7 @@ Further options:
     h2          1: mod_http2 with h2c
     ini         { name => value } for php.ini
     env         { NAME => value } for httpd
+    names       a FormGuard::Names: the names httpd finds
     clock       1: httpd's clock, PHP's in it too, can be moved (libfaketime): $httpd->clock(3600) sets it an hour
                 forward of the real one
     expect_log  [ expressions and counts ] as for log_ok, judged by done together with expect_log(...) calls
@@ -90,7 +91,7 @@ sub new
     $self->{module} = defined $o{module} ? $o{module} : $ENV{FORMGUARD_MODULE};
     defined $self->{module} or die "FORMGUARD_MODULE names no mod_formguard.so (build/test sets it)\n";
     !$self->{module} || -f $self->{module} or die "no module $self->{module}\n";
-    $self->{$_} = $o{$_} for qw(config global modules loglevel h2 ini mail env detach port);
+    $self->{$_} = $o{$_} for qw(config global modules loglevel h2 ini mail env names detach port);
     $self->{clock} = _faketime() if $o{clock};
     $self->{fixed_port} = $o{port};
     $self->{user} = FormGuard::Process::server_user();
@@ -219,8 +220,8 @@ sub _env
 {
     my ($self) = @_;
     my %env = (%{FormGuard::Httpd::Php::env()}, TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C', TZ => 'UTC',
-        %{$self->{env} || {}});
-    my @preload = grep { $_ } $ENV{FORMGUARD_PRELOAD}, $self->{clock};
+        $self->{names} ? $self->{names}->env : (), %{$self->{env} || {}});
+    my @preload = grep { $_ } $ENV{FORMGUARD_PRELOAD}, $self->{clock}, $self->{names} && $self->{names}->library;
     $env{LD_PRELOAD} = join ':', @preload if @preload;
     @env{qw(FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE)} = ("$self->{dir}/clock", 1) if $self->{clock};
     return \%env;

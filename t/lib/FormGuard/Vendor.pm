@@ -11,6 +11,7 @@ FormGuard::Vendor - a captcha vendor of our own, which answers what the token as
     $vendor->url;                                     # https://localhost:PORT/recaptcha/api/siteverify
     $vendor->url('expired');                          # the same with a bad certificate, see vendor-stand-in
     $vendor->url('good', undef, 'hcaptcha');          # of another service, see FormGuard::VendorServices
+    # secret => [...]: of several accounts, ->secret(1) is the second's, and ->{account} of what was asked is 2.
     $vendor->ca; $vendor->secret; $vendor->hostname; $vendor->port('plain');
     my $mark = $vendor->count;
     ... post ...
@@ -37,7 +38,7 @@ sub new
     my $ready = "$dir/vendor.json";
     my @cmd   = (dirname(__FILE__) . '/../vendor-stand-in', '--dir', "$dir", '--ready', $ready);
     for my $name (qw(secret hostname)) {
-        push @cmd, "--$name", $o{$name} if defined $o{$name};
+        push @cmd, map { ("--$name", $_) } ref $o{$name} ? @{$o{$name}} : $o{$name} // ();
     }
     push @cmd, '--stay' if $o{detach};
     unlink $ready;
@@ -71,7 +72,7 @@ sub fresh
 }
 
 sub ca       { return $_[0]{ca} }
-sub secret   { return $_[0]{secret} }
+sub secret   { return $_[0]{secrets}[$_[1] // 0] }
 sub hostname { return $_[0]{hostname} }
 sub pid      { return $_[0]{pid} }
 

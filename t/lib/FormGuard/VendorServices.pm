@@ -90,12 +90,12 @@ sub no_of
 my @SERVICES = (
     {
         # https://developers.google.com/recaptcha/docs/verify
-        name => 'recaptcha', path => '/recaptcha/api/siteverify', match => qr{^/recaptcha/api/siteverify$},
+        name => 'recaptcha', path => '/recaptcha/api/siteverify', hosts => [qw(www.google.com www.recaptcha.net)], match => qr{^/recaptcha/api/siteverify$},
         question => \&form_question, yes => \&siteverify_yes, no => no_of(%CODES),
     },
     {
         # https://docs.hcaptcha.com/#verify-the-user-response-server-side
-        name => 'hcaptcha', path => '/siteverify', match => qr{^/siteverify$},
+        name => 'hcaptcha', path => '/siteverify', hosts => [qw(api.hcaptcha.com)], match => qr{^/siteverify$},
         question => \&form_question, no => no_of(%CODES, dup => 'already-seen-response'),
         yes => sub {
             my ($claims) = @_;
@@ -105,7 +105,7 @@ my @SERVICES = (
     },
     {
         # https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
-        name => 'turnstile', path => '/turnstile/v0/siteverify', match => qr{^/turnstile/v0/siteverify$}, idempotent => 1,
+        name => 'turnstile', path => '/turnstile/v0/siteverify', hosts => [qw(challenges.cloudflare.com)], match => qr{^/turnstile/v0/siteverify$}, idempotent => 1,
         question => \&form_question, no => no_of(%CODES),
         yes => sub {
             my ($claims) = @_;
@@ -115,7 +115,7 @@ my @SERVICES = (
     },
     {
         # https://developer.friendlycaptcha.com/docs/v2/api/siteverify
-        name => 'friendly', path => '/api/v2/captcha/siteverify', match => qr{^/api/v2/captcha/siteverify$},
+        name => 'friendly', path => '/api/v2/captcha/siteverify', hosts => [qw(global.frcapi.com eu.frcapi.com)], match => qr{^/api/v2/captcha/siteverify$},
         question => sub {
             my ($request) = @_;
             my $json = eval { JSON::PP::decode_json($request->{body}) };
@@ -143,7 +143,7 @@ my @SERVICES = (
     {
         # https://docs.cloud.google.com/recaptcha/docs/create-assessment-website
         # The project may be below any path, so that the tests' one endpoint will do for it.
-        name => 'enterprise', path => '/v1', match => qr{/projects/([a-z][a-z0-9-]+)/assessments$},
+        name => 'enterprise', path => '/v1', hosts => [qw(recaptchaenterprise.googleapis.com)], match => qr{/projects/([a-z][a-z0-9-]+)/assessments$},
         question => sub {
             my ($request) = @_;
             my $json = eval { JSON::PP::decode_json($request->{body}) };
@@ -186,6 +186,9 @@ sub for_path
     my ($service) = grep { $path =~ $_->{match} } @SERVICES;
     return $service;
 }
+
+# All hosts of theirs that the module knows.
+sub hosts { return map { @{$_->{hosts}} } @SERVICES }
 
 # The path of a service's endpoint.
 sub path_of
