@@ -35,6 +35,8 @@ typedef struct fg_captured {
     int kept;              /**< 1: it comes back from the challenge page, which has kept it */
     const char *answer;    /**< to the built-in captcha, from that page; NULL: none that counts */
     apr_size_t answer_len; /**< bytes that were posted of it */
+    const char *shown;     /**< an answer the visitor shows beside his post, which was too large
+                                for that page to keep; taken where there is no better one */
     int fallback;          /**< 1: that page was shown in place of a service that failed */
 } fg_captured_t;
 

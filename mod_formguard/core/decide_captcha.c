@@ -263,11 +263,36 @@ static fg_step_t ask_for(fg_case_t *c, const fg_layer_t *layer, const fg_submiss
     return judge_token(c, layer, submission, token, verdict);
 }
 
+/* 1 if the visitor shows a good answer beside his post. One that is none any more, since it stays
+ * where it is for a time, is nothing rather than wrong. */
+static int shows_answer(fg_case_t *c, const fg_policy_t *policy)
+{
+    const fg_captcha_provider_t *altcha = fg_captcha_provider(FG_CHALLENGE_FIELD);
+    const char *answer = c->captured.shown;
+    fg_captcha_result_t result;
+
+    if (answer == NULL || c->ops->challenge == NULL ||
+        !fg_captcha_well_formed(altcha, answer, strlen(answer))) {
+        return 0;
+    }
+    memset(&result, 0, sizeof(result));
+    result.reason = FG_CAPTCHA_REJECTED;
+    c->ops->challenge(c, policy, answer, &result);
+    trace(c, "answer shown beside the post: %s", fg_reason(result.reason)->words);
+    if (result.reason == FG_ACCEPTED) {
+        c->verified = policy;
+        c->passed = altcha;
+    }
+    return result.reason == FG_ACCEPTED;
+}
+
 fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission_t *submission,
                             fg_verdict_t *verdict)
 {
     const fg_captcha_provider_t *provider = fg_policy_captcha(layer->policy);
     const fg_layer_t *by = asker(c, layer);
+    const fg_verdict_t before = *verdict;
+    int fallback;
 
     if (by == NULL) {
         return fg_decide_unanswered(c, layer, verdict);
@@ -296,5 +321,13 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
     }
     verdict->challenge =
         verdict->reason != FG_VERIFIER && (verdict->fallback || provider->ask == NULL);
-    return STOP;
+    if (!verdict->challenge || !shows_answer(c, layer->policy)) {
+        return STOP;
+    }
+    fallback = verdict->fallback;
+    *verdict = before;
+    if (fallback) {
+        note_error(c, "FormGuardCaptchaOnError altcha", verdict);
+    }
+    return GO_ON;
 }

@@ -311,6 +311,7 @@ void fg_capture(fg_request_t *fr, fg_captured_t *captured)
     capture_t cap = {.fr = fr, .r = r, .out = captured};
 
     captured->capture = FG_CAPTURE_WHOLE;
+    captured->shown = fg_challenge_shown(r);
     start_fields(&cap);
     fr->body.kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     cap.limit = fg_decide_body_limit(&fr->c);

@@ -14,6 +14,9 @@ APLOG_USE_MODULE(formguard);
 
 #define PREFIX "/.well-known/formguard/"
 
+/* Where the page's script puts an answer that goes with the same post, made once more. */
+#define COOKIE "formguard-answer="
+
 /* How long the answer beside a kept submission counts. Later the page comes again. */
 #define COUNTS_FOR apr_time_from_sec(3600)
 
@@ -75,6 +78,26 @@ int fg_challenge_open(fg_request_t *fr, fg_captured_t *captured, const char **da
     *data = envelope.body;
     *len = envelope.len;
     return 1;
+}
+
+/* Not by ap_cookie_read(): of a name that comes twice it takes neither and writes an error for each
+ * request. The first one is that of the longest path (RFC 6265 5.4). */
+const char *fg_challenge_shown(request_rec *r)
+{
+    const char *cookies = apr_table_get(r->headers_in, "Cookie");
+    char *last;
+    char *word;
+
+    if (cookies == NULL || strstr(cookies, COOKIE) == NULL) {
+        return NULL;
+    }
+    for (word = apr_strtok(apr_pstrdup(r->pool, cookies), "; ", &last); word != NULL;
+         word = apr_strtok(NULL, "; ", &last)) {
+        if (strncmp(word, COOKIE, sizeof(COOKIE) - 1) == 0) {
+            return word + sizeof(COOKIE) - 1;
+        }
+    }
+    return NULL;
 }
 
 /* --- the page --------------------------------------------------------------------------------- */
@@ -141,32 +164,45 @@ static int sends_itself(const fg_request_t *fr)
 
 static const char *text_key(const fg_request_t *fr, const char *kept)
 {
-    return kept == NULL                               ? "challenge.large"
-           : fr->verdict.reason == FG_CAPTCHA_EXPIRED ? "challenge.expired"
-           : fr->c.captured.kept                      ? "challenge.again"
-                                                      : "challenge.text";
+    if (kept == NULL) {
+        return "challenge.large";
+    }
+    if (fr->verdict.reason == FG_CAPTCHA_EXPIRED) {
+        return "challenge.expired";
+    }
+    if (fr->c.captured.kept) {
+        return "challenge.again";
+    }
+    return sends_itself(fr) ? "challenge.text" : "challenge.press";
 }
 
-/* No `action`: it goes where the page came from, whatever stands in front of this server. */
+/* No `action`: it goes where the page came from, whatever stands in front of this server. With
+ * nothing kept it is not sent at all: its script takes the answer and goes back to the form. */
 static const char *form(const fg_request_t *fr, int language, const char *kept)
 {
     apr_pool_t *pool = fr->r->pool;
+    const char *hidden =
+        kept == NULL
+            ? ""
+            : apr_pstrcat(pool, "<input type=\"hidden\" name=\"" FG_ENVELOPE_FIELD "\" value=\"",
+                          kept, "\">\n", NULL);
 
 #define TEXT(key) ap_escape_html(pool, fg_pages_text(language, "challenge." key))
-    return apr_pstrcat(pool, "<form id=\"formguard\" method=\"post\" data-sending=\"",
-                       TEXT("sending"), "\"", sends_itself(fr) ? " data-auto" : "",
-                       ">\n<input type=\"hidden\" name=\"" FG_ENVELOPE_FIELD "\" value=\"", kept,
-                       "\">\n<altcha-widget auto=\"onload\" language=\"", fg_pages_tag(language),
-                       "\" challenge=\"", ap_escape_html(pool, fg_challenge_url(fr->r)),
-                       "\"></altcha-widget>\n<p><button>", TEXT("send"),
-                       "</button></p>\n<p id=\"formguard-state\" role=\"status\"></p>\n"
-                       "<p id=\"formguard-failed\" role=\"alert\" hidden>",
-                       TEXT("failed"),
-                       "</p>\n</form>\n<noscript><style>#formguard { display: none }</style>\n<p>",
-                       TEXT("noscript"),
-                       "</p></noscript>\n<script defer src=\"" PREFIX "challenge.js\"></script>\n"
-                       "<script type=\"module\" src=\"" PREFIX "altcha.js\"></script>\n",
-                       NULL);
+    return apr_pstrcat(
+        pool, "<form id=\"formguard\" method=\"post\" data-sending=\"", TEXT("sending"), "\"",
+        kept == NULL       ? " data-back"
+        : sends_itself(fr) ? " data-auto"
+                           : "",
+        ">\n", hidden, "<altcha-widget auto=\"onload\" language=\"", fg_pages_tag(language),
+        "\" challenge=\"", ap_escape_html(pool, fg_challenge_url(fr->r)),
+        "\"></altcha-widget>\n<p><button>", kept == NULL ? TEXT("back") : TEXT("send"),
+        "</button></p>\n<p id=\"formguard-state\" role=\"status\"></p>\n"
+        "<p id=\"formguard-failed\" role=\"alert\" hidden>",
+        TEXT("failed"), "</p>\n</form>\n<noscript><style>#formguard { display: none }</style>\n<p>",
+        TEXT("noscript"),
+        "</p></noscript>\n<script defer src=\"" PREFIX "challenge.js\"></script>\n"
+        "<script type=\"module\" src=\"" PREFIX "altcha.js\"></script>\n",
+        NULL);
 #undef TEXT
 }
 
@@ -177,7 +213,7 @@ const char *fg_challenge_page(fg_request_t *fr, int language)
     const fg_placeholder_t values[] = {{"lang", fg_pages_tag(language), 0},
                                        {"title", fg_pages_text(language, "challenge.title"), 0},
                                        {"text", fg_pages_text(language, text_key(fr, kept)), 0},
-                                       {"form", kept != NULL ? form(fr, language, kept) : "", 1},
+                                       {"form", form(fr, language, kept), 1},
                                        {NULL, NULL, 0}};
 
     apr_table_setn(r->err_headers_out, "Content-Security-Policy", CSP);

@@ -306,6 +306,10 @@ void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy);
 int fg_challenge_open(fg_request_t *fr, fg_captured_t *captured, const char **data,
                       apr_size_t *len);
 
+/** The answer a visitor shows whose post was too large to be kept: a cookie of that page's script.
+ * In r->pool; NULL: none. */
+const char *fg_challenge_shown(request_rec *r);
+
 /** 1 if the post is refused for want of an answer to the captcha built in. */
 int fg_challenge_asked(const fg_request_t *fr);
 

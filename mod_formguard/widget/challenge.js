@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The challenge page: sends what it keeps when the widget has done its work, once, and says what happens.
+// The challenge page: sends what it keeps when the widget has done its work, once, and says what happens. Where it
+// could keep nothing it goes back to the form with the answer in a cookie, to be shown when that is sent once more.
 (() => {
     'use strict';
     const form = document.getElementById('formguard');
@@ -10,7 +11,20 @@
 
     const fail = (hidden) => { failed.hidden = hidden; };
 
+    const goBack = () => {
+        const path = location.pathname.includes(';') ? '/' : location.pathname;
+        const answer = new FormData(form).get('altcha');
+        document.cookie = `formguard-answer=${answer}; Path=${path}; Max-Age=1200; SameSite=Lax`
+            + (location.protocol === 'https:' ? '; Secure' : '');
+        history.back();
+    };
+
     form.addEventListener('submit', (event) => {
+        if ('back' in form.dataset) {
+            event.preventDefault();
+            goBack();
+            return;
+        }
         if (sent) {
             event.preventDefault();
             return;

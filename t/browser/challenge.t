@@ -7,6 +7,7 @@ use warnings;
 use utf8;
 use lib 't/lib', '../lib';
 use Digest::SHA qw(sha256_hex);
+use Encode qw(encode_utf8);
 use File::Copy qw(copy);
 use FormGuard::Browser;
 use FormGuard::Httpd;
@@ -44,7 +45,7 @@ my $FILL = <<'JS';
     if (args.hold) await page.route('**/formguard/challenge?**', async (route) => { await context.held; await route.continue(); });
     await page.goto(args.url);
     for (const [name, value] of Object.entries(args.fields)) await page.fill(`[name=${name}]`, value);
-    if (args.file) await page.setInputFiles('[type=file]', { name: '皿.jpg', mimeType: 'image/jpeg', buffer: Buffer.from(args.file, 'base64') });
+    if (args.file) await page.setInputFiles('[type=file]', args.file);
     await page.click('[name=send]');
 JS
 my $ARRIVES = <<'JS';
@@ -52,6 +53,18 @@ my $ARRIVES = <<'JS';
     await page.waitForLoadState();
     return { title: await page.title(), answers: context.answers };
 JS
+
+# On disk, where the browser finds it again.
+sub file
+{
+    my ($name, $bytes) = @_;
+    my $path = $httpd->dir . "/$name";
+    open my $fh, '>:raw', encode_utf8($path) or die "$name: $!\n";
+    print $fh $bytes;
+    close $fh or die "$name: $!\n";
+    return $path;
+}
+
 my $n = 0;
 my $mails = 0;
 sub mails_since { my $all = $mail->count; my $new = $all - $mails; $mails = $all; return $new }
@@ -59,7 +72,7 @@ sub errors { return grep { !/the server responded with a status of 403/ } $brows
 
 subtest 'sent, challenged, solved, delivered, with nobody pressing anything' => sub {
     $browser->fresh(from => '203.0.113.' . ++$n, locale => 'ja-JP');
-    $browser->run($FILL, url => $httpd->url('/contact.php'), fields => \%FIELDS, file => 'AAECAwQF/v8=');
+    $browser->run($FILL, url => $httpd->url('/contact.php'), fields => \%FIELDS, file => file('皿.jpg', "\0\1\2\3\4\5\xfe\xff"));
     is_deeply $browser->run($ARRIVES), { title => '送信完了', answers => [403, 200] }, 'the page that thanks him';
     is mails_since(), 2, 'two mails';
     my ($owner) = grep { "@{$_->{rcpt}}" =~ /owner/ } $mail->since(0);
@@ -106,6 +119,28 @@ JS
         is_deeply [errors()], [], "$lang: no errors in the page";
     }
     $httpd->log_ok('log', $MISSING => 2, $OK => 2);
+};
+
+subtest 'a large file: back to the form, and once more' => sub {
+    $browser->fresh(from => '203.0.113.' . ++$n, locale => 'ja-JP');
+    my $r = $browser->run($FILL . <<'JS', url => $httpd->url('/contact.php'), fields => \%FIELDS, file => file('large.jpg', "\0\1\2" x 100_000));
+        await page.waitForSelector('altcha-widget .altcha[data-state=verified]');
+        await shot('challenge-large');
+        const found = await axe();
+        await page.click('#formguard button');
+        await page.waitForSelector('[name=message]');
+        const form = { message: await page.inputValue('[name=message]'), file: await page.$eval('[type=file]', (f) => f.files[0]?.size) };
+        await page.click('[name=send]');
+        await page.waitForFunction(() => !document.querySelector('[name=message]'));
+        return { found, form, title: await page.title(), answers: context.answers };
+JS
+    is_deeply $r->{form}, { message => $FIELDS{message}, file => 300_000 }, 'what was typed and the file are still there';
+    is_deeply $r->{answers}, [403, 200], 'sent once more, it is accepted';
+    is $r->{title}, '送信完了', 'with thanks';
+    is_deeply $r->{found}, [], 'nothing that keeps people out';
+    is mails_since(), 2, 'two mails';
+    is_deeply [errors()], [], 'no errors in the page';
+    $httpd->log_ok('log', $MISSING, $OK);
 };
 
 subtest 'Shift_JIS' => sub {

@@ -428,6 +428,65 @@ static void who_was_challenged_in_place_of_a_service_passes(void **state)
     assert_refused(decide(), FG_CAPTCHA_REJECTED);
 }
 
+/* Beside a post that was too large for the challenge page to keep. */
+static void an_answer_that_is_shown_beside_counts_if_it_is_good(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardCaptcha altcha");
+    world.captured.shown = "shown";
+    world.solved.reason = FG_ACCEPTED;
+    world.posted = "x=1";
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_false(verdict.challenge);
+    assert_string_equal(world.answer, "shown");
+    world.posted = "altcha=old"; /* of the widget in the form */
+    world.result.reason = FG_CAPTCHA_EXPIRED;
+    world.result.detail = "used before";
+    verdict = decide();
+    assert_accepted(verdict);
+    assert_null(verdict.detail);
+
+    world.solved.reason = FG_CAPTCHA_EXPIRED;
+    assert_refused(decide(), FG_CAPTCHA_EXPIRED);
+    world.posted = "x=1";
+    verdict = decide(); /* it is still there when the next post comes, and says nothing of that */
+    assert_refused(verdict, FG_CAPTCHA_MISSING);
+    assert_true(verdict.challenge);
+    world.captured.shown = "a b";
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    assert_string_equal(world.calls, "country capture now");
+
+    world.captured.shown = "shown";
+    world.solved.reason = FG_ACCEPTED;
+    world.posted = "altcha=good";
+    world.result.reason = FG_ACCEPTED;
+    assert_accepted(decide());
+    assert_string_equal(world.answer, ""); /* not looked at */
+}
+
+static void an_answer_that_is_shown_is_for_the_built_in_captcha(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha recaptcha-v2");
+    configure("FormGuardCaptchaOnError timeout=altcha");
+    world.captured.shown = "shown";
+    world.solved.reason = FG_ACCEPTED;
+    world.posted = "x=1";
+    assert_refused(decide(), FG_CAPTCHA_MISSING);
+    world.posted = "g-recaptcha-response=t";
+    world.result.reason = FG_CAPTCHA_REJECTED;
+    assert_refused(decide(), FG_CAPTCHA_REJECTED);
+    assert_string_equal(world.answer, "");
+    world.result.reason = FG_VERIFIER;
+    world.result.cause = FG_CAUSE_TIMEOUT;
+    assert_accepted(decide());
+    assert_string_equal(world.note.rule, "FormGuardCaptchaOnError altcha");
+    assert_int_equal(world.note.reason, FG_VERIFIER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +508,8 @@ int main(void)
         TEST(detection_says_what_would_be_refused),
         TEST(the_answer_of_the_challenge_page_counts),
         TEST(who_was_challenged_in_place_of_a_service_passes),
+        TEST(an_answer_that_is_shown_beside_counts_if_it_is_good),
+        TEST(an_answer_that_is_shown_is_for_the_built_in_captcha),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
