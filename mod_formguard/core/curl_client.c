@@ -21,6 +21,10 @@
 #define ERROR_MAX   200
 #define REPLY_FIRST 2048
 
+/* Seconds without use after which a connection is not used again. Services close theirs after a
+ * minute or more; a question that meets that on its way is lost, see on_read(). */
+#define IDLE_MAX 30
+
 #define USEC 1000000
 
 /* Easy handles and the threads that use them.
@@ -323,6 +327,9 @@ static CURLcode set_request(CURL *easy, const fg_http_request_t *request, transf
     SET(CURLOPT_TIMEOUT_MS, ms)
 #if LIBCURL_VERSION_NUM >= 0x075700
     SET(CURLOPT_QUICK_EXIT, 1L) /* don't wait for a resolver that hangs */
+#endif
+#if LIBCURL_VERSION_NUM >= 0x074100
+    SET(CURLOPT_MAXAGE_CONN, (long)IDLE_MAX)
 #endif
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1)
     SET(CURLOPT_USERAGENT, "mod_formguard")
