@@ -92,11 +92,7 @@ sub url
 }
 
 # Every request so far, oldest first.
-sub asked
-{
-    my ($self) = @_;
-    return map { JSON::PP::decode_json($_) } split /\n/, _slurp($self->{log});
-}
+sub asked { return $_[0]->since(0) }
 
 sub count
 {
@@ -107,8 +103,8 @@ sub count
 sub since
 {
     my ($self, $mark) = @_;
-    my @all = $self->asked;
-    return @all[$mark .. $#all];
+    my @lines = split /\n/, _slurp($self->{log});
+    return map { JSON::PP::decode_json($_) } @lines[$mark .. $#lines];
 }
 
 sub stop
