@@ -79,7 +79,7 @@ sub _start
     _remember($state, "url http://127.0.0.1:$port/contact.php", "dir $dir", $mail->process);
     my $httpd = FormGuard::Httpd->new(
         mpm => $php eq 'mod' ? 'prefork' : 'event', php => $php, mail => $mail, dir => $dir, port => $port,
-        detach => 1, start => 0,
+        detach => 1, start => 0, loglevel => 'warn formguard:info',
         files => {
             'contact.php' => \'contact.php',
             substr($FORGOTTEN, 1) => \'contact.php',
@@ -255,7 +255,7 @@ sub _digest
             $left{$kind} += $n{$key};
             next;
         }
-        push @out, $first{$key} . ($n{$key} > 1 ? "   (and " . ($n{$key} - 1) . " more)" : '');
+        push @out, $first{$key} . ($n{$key} > 1 ? "   (and " . ($n{$key} - 1) . " more lines)" : '');
     }
     push @out, "... and $left{$_} more $_" for sort keys %left;
     return @out;
