@@ -340,11 +340,13 @@ static void test_no_solution(void **state)
 /* Whatever is put in a salt, a challenge of ours it is not. */
 static void test_salts(void **state)
 {
-    static const char *const salts[] = {"?", "?expires=99999999999",
-                                        "000000000000000000000000?expires=&form=",
-                                        "000000000000000000000000?expires=9999999999999999&form="
-                                        "0000000000000000&client=0000000000000000&",
-                                        "000000000000000000000000?expires=1&form=000000000000000"};
+    static const char *const salts[] = {
+        "?",
+        "?expires=99999999999",
+        "000000000000000000000000?expires=&life=60&form=",
+        "000000000000000000000000?expires=9999999999999999&life=60&form=0",
+        "000000000000000000000000?expires=1900000000&life=60&form=000000000000000",
+    };
     apr_size_t i;
 
     (void)state;

@@ -26,7 +26,9 @@ use List::Util qw(sum0);
 use Test::Builder;
 
 use constant PATH => '/formguard-status';
-use constant CONFIG => '<Location ' . PATH . ">\nSetHandler formguard-status\nFormGuard Off\n</Location>\n";
+# Outside the document root, whose .htaccess would keep the page from being shown.
+use constant CONFIG => 'Alias ' . PATH . " \@DIR\@/run/status\n<Directory \@DIR\@/run>\nRequire all granted\n</Directory>\n"
+    . '<Location ' . PATH . ">\nSetHandler formguard-status\nFormGuard Off\n</Location>\n";
 
 my $LINE = qr/ \[formguard:(?:notice|warn|error)\] .*?\] (FG\d{4}): (?:refused|would refuse|logged only) /;
 my $SUMMARY = qr/ \[formguard:(?:notice|warn|error)\] \[pid [^]]+\] FG1009: suppressed (\d+) lines of (FG\d{4}) \([^()]+\) of (?:client [0-9a-f.:]+(?:\/64)?|\d+ clients)$/;
