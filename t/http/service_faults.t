@@ -239,6 +239,22 @@ subtest 'every service, every fault' => sub {
     $httpd->done;
 };
 
+# At trace8 httpd tells all it knows.
+subtest 'neither secret nor token, however much is told' => sub {
+    my $httpd = FormGuard::Httpd->new(mpm => 'event', php => 'fpm', mail => $mail, loglevel => 'trace8', files => { 'contact.php' => \'contact.php' },
+        config => $BASE . join('', map { site('good', $_, "${LONG}s", endpoint($_, 'good')) } @SERVICES));
+    for my $token (qw(dup invalid echo garbage status-500 close truncated redirect)) {
+        my $got = post_all($httpd, 'good', sub { $token });
+        is_deeply [grep { $_ != 403 && $_ != 503 } map { $_->{r}->status } values %$got], [], "$token: refused";
+        is_deeply [grep { ($_->{r}->head . $_->{r}->body) =~ /\Q@{[$vendor->secret]}\E|~\d{7}/ } values %$got], [], "$token: nor do the visitors see it";
+    }
+    cmp_ok scalar(grep { /:trace\d\]/ } $httpd->log->since(0)), '>', 100, 'it is told at length';
+    shows_nothing($httpd);
+    $httpd->log_ok('whatever it says', qr/./ => '*');
+    $httpd->expect_log(qr/./ => '*');
+    $httpd->done;
+};
+
 # --- the built-in captcha in the place of a service that hangs ---
 
 sub problem_of
