@@ -205,6 +205,13 @@ const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy)
     return policy->captcha == &fg_captcha_off ? NULL : policy->captcha;
 }
 
+const char *fg_policy_contact(const fg_policy_stack_t *stack)
+{
+    const char *contact = stack->site.contact != NULL ? stack->site.contact : stack->server.contact;
+
+    return contact != NULL && *contact != '\0' ? contact : NULL;
+}
+
 int fg_policy_is_bare(const fg_policy_t *policy)
 {
     /* Rules about fields, and blocklists, bound nothing that a robot can do often. */

@@ -107,8 +107,12 @@ typedef enum fg_override {
 
 /** How a refusal is put for a script that waits for it. */
 typedef enum fg_reply {
-    FG_REPLY_PROBLEM,       /**< problem+json (RFC 9457) */
-    FG_REPLY_CONTACT_FORM_7 /**< 200 and the JSON its script shows */
+    FG_REPLY_PROBLEM, /**< problem+json (RFC 9457) */
+    /* the JSON its own script shows: */
+    FG_REPLY_CONTACT_FORM_7,
+    FG_REPLY_WPFORMS,
+    FG_REPLY_ELEMENTOR,
+    FG_REPLY_NINJA_FORMS
 } fg_reply_t;
 
 /** What is known of a form software: the lines FormGuardPreset stands for, and its reply. */
@@ -196,6 +200,7 @@ typedef struct fg_double {
     F(text, captcha_ca_file)                                                                       \
     F(flag, captcha_send_ip)                                                                       \
     F(flag, status_open)                                                                           \
+    F(text, contact)                                                                               \
     F(override, override)
 
 /** `FormGuard` itself; where it stands names the counters of the default limit. */
@@ -410,6 +415,10 @@ const fg_country_rule_t *fg_policy_country(const fg_policy_t *policy, const fg_c
 
 /** How long a look into one blocklist may take, microseconds. */
 apr_interval_time_t fg_policy_dnsbl_timeout(const fg_policy_t *policy);
+
+/** How else the owner of the site is to be reached, as the innermost line says it: UTF-8 of one
+ * line, no HTML; NULL if none does. */
+const char *fg_policy_contact(const fg_policy_stack_t *stack);
 
 /** 1 if some rule of the policy can't be judged without a country database. */
 int fg_policy_needs_country(const fg_policy_t *policy);

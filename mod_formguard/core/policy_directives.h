@@ -75,6 +75,8 @@
       "PATH", "the system's")                                                                     \
     X("FormGuardCaptchaSendRemoteIP", VHOST, flag, captcha_send_ip,                               \
       "On|Off", "On")                                                                             \
+    X("FormGuardContact", DIR, contact, contact,                                                  \
+      "TEXT|none", "none")                                                                        \
     X("FormGuardStatusOpen", SECTION, flag, status_open,                                          \
       "On|Off", "Off")                                                                            \
     X("FormGuardOverride", VHOST, override, override,                                             \

@@ -52,6 +52,7 @@ FG_PARSER(fg_parse_methods);
 FG_PARSER(fg_parse_paths);
 FG_PARSER(fg_parse_fields);
 FG_PARSER(fg_parse_text);
+FG_PARSER(fg_parse_contact);
 FG_PARSER(fg_parse_body_limit);
 FG_PARSER(fg_parse_limit);
 FG_PARSER(fg_parse_country);

@@ -12,6 +12,9 @@
 
 #define NAME_MAX_LEN 512
 
+/* Longest FormGuardContact, in characters. */
+#define CONTACT_MAX 200
+
 const char *fg_parse_wrong(const fg_words_t *words, const char *value, const char *reason)
 {
     return apr_psprintf(words->temp_pool, "'%s' %s", value, reason);
@@ -144,6 +147,85 @@ const char *fg_parse_text(const fg_directive_t *directive, fg_policy_t *policy,
         *FIELD(policy, directive, fg_policy_text_t) = apr_pstrdup(words->pool, words->argv[0]);
     }
     return error;
+}
+
+/* The character at `*text`, which moves behind it. @return -1 if it is no UTF-8 (RFC 3629) */
+static apr_int32_t next_character(const char **text)
+{
+    static const apr_int32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char first = (unsigned char)*(*text)++;
+    int bytes = first < 0x80   ? 1
+                : first < 0xc0 ? 0
+                : first < 0xe0 ? 2
+                : first < 0xf0 ? 3
+                : first < 0xf8 ? 4
+                               : 0;
+    apr_int32_t character = bytes == 1 ? first : first & (0x7f >> bytes);
+    int i;
+
+    for (i = 1; i < bytes; i++) {
+        if (((unsigned char)**text & 0xc0) != 0x80) {
+            return -1;
+        }
+        character = character << 6 | ((unsigned char)*(*text)++ & 0x3f);
+    }
+    return bytes == 0 || character < least[bytes] || character > 0x10ffff ||
+                   (character >= 0xd800 && character < 0xe000)
+               ? -1
+               : character;
+}
+
+/* What breaks a line, or turns around what stands behind it. */
+static int is_control(apr_int32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
+static const char *check_contact(const char *text)
+{
+    const char *p = text;
+    int length = 0;
+
+    if (*text == '\0') {
+        return "is empty; to show nothing say none";
+    }
+    while (*p != '\0') {
+        apr_int32_t c = next_character(&p);
+
+        if (c < 0) {
+            return "is not UTF-8";
+        }
+        if (is_control(c)) {
+            return "holds a control character";
+        }
+        if (++length > CONTACT_MAX) {
+            return "is longer than 200 characters";
+        }
+    }
+    return NULL;
+}
+
+/* The words of the line, so that it needs no quotes. */
+const char *fg_parse_contact(const fg_directive_t *directive, fg_policy_t *policy,
+                             const fg_words_t *words)
+{
+    const char *text = "";
+    const char *error;
+    int i;
+
+    for (i = 0; i < words->argc; i++) {
+        text = apr_pstrcat(words->pool, text, i > 0 ? " " : "", words->argv[i], NULL);
+    }
+    if (words->argc == 0) {
+        return apr_psprintf(words->temp_pool, "takes a text: %s", directive->syntax);
+    }
+    error = check_contact(text);
+    if (error != NULL) {
+        return fg_parse_wrong(words, text, error);
+    }
+    *FIELD(policy, directive, fg_policy_text_t) = strcasecmp(text, "none") == 0 ? "" : text;
+    return NULL;
 }
 
 /* --- sizes and times -------------------------------------------------------------------------- */

@@ -27,15 +27,15 @@ const fg_preset_t fg_presets[] = {
      "FormGuardFormField mw-wp-form-form-id mw_wp_form_token submitConfirm\n"
      "FormGuardCaptchaClearance 30m uses=3\n",
      FG_REPLY_PROBLEM},
-    {"wpforms", "FormGuardFormField action=wpforms_submit wpforms\n", FG_REPLY_PROBLEM},
+    {"wpforms", "FormGuardFormField action=wpforms_submit wpforms\n", FG_REPLY_WPFORMS},
     {"elementor",
      "FormGuardPath */admin-ajax.php\n"
      "FormGuardFormField action=elementor_pro_forms_send_form\n",
-     FG_REPLY_PROBLEM},
+     FG_REPLY_ELEMENTOR},
     {"ninja-forms",
      "FormGuardPath */admin-ajax.php\n"
      "FormGuardFormField action=nf_ajax_submit\n",
-     FG_REPLY_PROBLEM},
+     FG_REPLY_NINJA_FORMS},
     {"php-mailer",
      "FormGuardPath *.php *.php/* *.cgi *.cgi/* *.pl *.pl/*\n"
      "FormGuardField name email e-mail mail from subject tel phone company single-line\n"

@@ -369,6 +369,11 @@ static int is_due(const line_t *line)
                                           fg_shared_tag(line->key, full + CLIENT_PERIOD));
 }
 
+const unsigned char *fg_throttle_secret(const fg_throttle_t *throttle)
+{
+    return throttle->secret;
+}
+
 int fg_throttle_line(fg_throttle_t *throttle, fg_reason_t reason, const fg_address_t *client,
                      apr_time_t now, apr_uint64_t *suppressed)
 {

@@ -108,6 +108,9 @@ int fg_throttle_line(fg_throttle_t *throttle, fg_reason_t reason, const fg_addre
 unsigned int fg_throttle_sweep(fg_throttle_t *throttle, apr_time_t now,
                                fg_throttle_summary_t out[FG_THROTTLE_SUMMARIES]);
 
+/** The 16 bytes it was formatted with: a secret that lives as long as what the throttle knows. */
+const unsigned char *fg_throttle_secret(const fg_throttle_t *throttle);
+
 /** Figures. Walks all of the table: for a status page, not for a request. */
 void fg_throttle_stats(const fg_throttle_t *throttle, fg_throttle_stats_t *stats);
 

@@ -242,6 +242,9 @@ static void set_environment(request_rec *r, const fg_request_t *fr)
     if (verdict->rule != NULL) {
         apr_table_setn(env, "FORMGUARD_RULE", verdict->rule);
     }
+    if (fr->reference != NULL) {
+        apr_table_setn(env, "FORMGUARD_REFERENCE", fr->reference);
+    }
 }
 
 /* --- doing ------------------------------------------------------------------------------------ */
@@ -280,6 +283,7 @@ static int refuse(fg_request_t *fr)
         return fr->verdict.status;
     }
     fg_replay_insert_empty(r);
+    fg_cors_insert(r);
     return fg_respond(fr);
 }
 
@@ -453,6 +457,7 @@ static int later_pass(request_rec *r, fg_request_t *fr)
     if (fr->verdict.outcome == FG_OUT_ANSWERED ||
         (fr->verdict.outcome == FG_OUT_REFUSE && !fr->verdict.would)) {
         fg_replay_insert_empty(r); /* an ErrorDocument */
+        fg_cors_insert(r);
     }
     else {
         fg_replay_insert(r, &fr->body);

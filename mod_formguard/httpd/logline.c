@@ -5,6 +5,9 @@
 
 #include "apr_strings.h"
 
+#include "apr_general.h"
+
+#include "core/reference.h"
 #include "http_core.h"
 #include "http_main.h"
 
@@ -133,6 +136,26 @@ void fg_log_summaries(apr_time_t now)
     }
 }
 
+/* ` ref=K7PX-3WQ9` of what is answered with a refusal. It is told the visitor also where this very
+ * line is not written: the first half leads to one of his that was. */
+static const char *reference_of(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind)
+{
+    apr_uint32_t chance = (apr_uint32_t)fr->c.now.wall;
+
+    if (verdict->outcome != FG_OUT_REFUSE || verdict->would ||
+        (kind != FG_LOG_DONE && kind != FG_LOG_CLOSED)) {
+        return "";
+    }
+    if (fr->reference == NULL) {
+        char *out = apr_palloc(fr->r->pool, FG_REFERENCE_SIZE);
+
+        apr_generate_random_bytes((unsigned char *)&chance, sizeof(chance));
+        fr->reference = fg_reference(out, fg_throttle_secret(fg_runtime()->throttle),
+                                     verdict->reason, &fr->c.client, chance);
+    }
+    return apr_pstrcat(fr->r->pool, " ref=", fr->reference, NULL);
+}
+
 void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind)
 {
     request_rec *r = fr->r;
@@ -143,9 +166,14 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
     char site[FG_LOG_VALUE_MAX + 1];
     const char *what;
     const char *retry = "";
+    const char *reference;
     apr_uint64_t suppressed;
 
-    if (!is_on(r, level) || !is_due(fr, verdict, kind, &suppressed)) {
+    if (!is_on(r, level)) {
+        return;
+    }
+    reference = reference_of(fr, verdict, kind);
+    if (!is_due(fr, verdict, kind, &suppressed)) {
         return;
     }
     what = accepted                ? "accepted"
@@ -162,10 +190,10 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
         retry = apr_psprintf(r->pool, " retry=%" APR_TIME_T_FMT "s",
                              apr_time_sec(verdict->retry_after + APR_USEC_PER_SEC - 1));
     }
-    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s%s%s",
+    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s%s%s%s",
                   reason->tag, what, rule_of(verdict, r->pool), country_of(verdict),
                   fg_log_value(form, fr->path), fg_log_value(site, r->server->server_hostname),
-                  file_of(fr, verdict), retry, suppressed_text(suppressed, r->pool));
+                  file_of(fr, verdict), retry, reference, suppressed_text(suppressed, r->pool));
 }
 
 static void write_line(void *baton, fg_log_level_t level, apr_status_t rv, const char *text)

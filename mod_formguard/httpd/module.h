@@ -140,10 +140,11 @@ typedef struct fg_request {
     fg_case_t c; /**< the decision, while it is made */
     fg_verdict_t verdict;
     fg_captured_body_t body;
-    const char *path; /**< what the client asked for, without path info */
-    int deferred;     /**< 1: rewritten, a later pass is to be judged by this policy, too */
-    int judged;       /**< 0: the verdict is still being made */
-    fg_charge_t step; /**< what its clearance was charged for it */
+    const char *path;      /**< what the client asked for, without path info */
+    const char *reference; /**< fg_reference() of a refusal that is logged, or NULL */
+    int deferred;          /**< 1: rewritten, a later pass is to be judged by this policy, too */
+    int judged;            /**< 0: the verdict is still being made */
+    fg_charge_t step;      /**< what its clearance was charged for it */
 } fg_request_t;
 
 /** The content handler, first of all: judges, then declines or refuses. */
@@ -206,11 +207,29 @@ void fg_replay_insert(request_rec *r, fg_captured_body_t *body);
 /** Let the handlers of `r` (an ErrorDocument) see an empty body and nothing of the network. */
 void fg_replay_insert_empty(request_rec *r);
 
-/* --- respond.c, pages.c, accept.c ------------------------------------------------------------- */
+/* --- respond.c, respond_json.c, pages.c, accept.c --------------------------------------------- */
+
+/** What a refused client is told, in its language; a sentence that does not apply is "". */
+typedef struct fg_told {
+    int language;
+    const char *key;       /**< of the reason */
+    const char *text;      /**< what happened */
+    const char *retry;     /**< when to try again */
+    const char *back;      /**< how to get back to the form */
+    const char *contact;   /**< how else the owner is to be reached */
+    const char *reference; /**< with what he finds this in his log */
+    const char *time;      /**< the server's local time */
+} fg_told_t;
 
 /** Answer a refusal: the ErrorDocument if there is one, else problem+json or a page.
  * @return what the handler returns */
 int fg_respond(fg_request_t *fr);
+
+/** Seconds until another try makes sense, rounded up; 0: unknown. */
+apr_int64_t fg_respond_retry(const fg_verdict_t *verdict);
+
+/** The answer for a script: status and type are set in fr->r. @return its text, in r->pool */
+const char *fg_respond_json(fg_request_t *fr, const fg_told_t *told);
 
 /**
  * Load template and texts: from `dir` where they are, else the ones built in.
@@ -229,13 +248,18 @@ const char *fg_pages_tag(int language);
 /** A text by its key; "" if there is none. */
 const char *fg_pages_text(int language, const char *key);
 
-/**
- * The refusal page, in `pool`.
- * @param key   of the reason's texts
- * @param retry seconds until another try makes sense, 0: unknown
- */
-const char *fg_pages_refusal(apr_pool_t *pool, int language, int status, const char *key,
-                             apr_int64_t retry);
+/** A text by its key with `value` where it says %s; "" if there is no value. */
+const char *fg_pages_text_with(apr_pool_t *pool, int language, const char *key, const char *value);
+
+/** `Please try again in 9 minutes (after 14:41 JST).` @param seconds 0: unknown, and ""
+ * @param now wall clock */
+const char *fg_pages_retry(apr_pool_t *pool, int language, apr_int64_t seconds, apr_time_t now);
+
+/** The wall clock's time in the server's zone: `2026-11-22 14:32:10 JST`. */
+const char *fg_pages_time(apr_pool_t *pool, apr_time_t now);
+
+/** The refusal page, in `pool`. */
+const char *fg_pages_refusal(apr_pool_t *pool, const fg_told_t *told, int status);
 
 /** A value in a page. */
 typedef struct fg_placeholder {
@@ -257,6 +281,15 @@ const char *fg_pages_script(apr_size_t *len);
  * @return 0 to 1000; the most specific range counts
  */
 int fg_accept_quality(apr_pool_t *pool, const char *header, const char *value);
+
+/* --- cors.c ----------------------------------------------------------------------------------- */
+
+/** Let a script of the site's own pages read the refusal of `r` where its page has another scheme
+ * or port, unless the site's configuration has said who may. */
+void fg_cors_insert(request_rec *r);
+
+/** Register what fg_cors_insert() inserts. */
+void fg_cors_register(void);
 
 /* --- altcha.c, wellknown.c -------------------------------------------------------------------- */
 

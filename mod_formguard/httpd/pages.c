@@ -2,6 +2,7 @@
 /* The texts and the page a visitor sees. They are read once, at start; what a provider's folder
  * does not hold comes from the files compiled in. */
 #include <string.h>
+#include <time.h>
 
 #include "apr_file_io.h"
 #include "apr_hash.h"
@@ -170,18 +171,66 @@ const char *fg_pages_text(int language, const char *key)
     return text != NULL ? text : "";
 }
 
-/* `Please try again in 9 minutes.` The number goes where the text says %d; a text of a provider's
- * is never a format. */
-static const char *retry_text(apr_pool_t *pool, int language, apr_int64_t seconds)
+/* A text of a provider's is never a format: the first `mark` gives way to the value. */
+static const char *put(apr_pool_t *pool, const char *text, const char *mark, const char *value)
+{
+    const char *at = strstr(text, mark);
+
+    return at == NULL ? text
+                      : apr_pstrcat(pool, apr_pstrmemdup(pool, text, (apr_size_t)(at - text)),
+                                    value, at + strlen(mark), NULL);
+}
+
+const char *fg_pages_text_with(apr_pool_t *pool, int language, const char *key, const char *value)
+{
+    return value != NULL ? put(pool, fg_pages_text(language, key), "%s", value) : "";
+}
+
+typedef enum precision { MINUTE, DAY_MINUTE, DAY_SECOND } precision_t;
+
+/* In the server's zone, with the zone's name: nothing tells where the visitor is. */
+static const char *local_time(apr_pool_t *pool, apr_time_t at, precision_t precision)
+{
+    time_t seconds = (time_t)apr_time_sec(at);
+    char day[40] = "";
+    char clock[40];
+    char zone[40];
+    struct tm tm;
+
+    if (localtime_r(&seconds, &tm) == NULL || strftime(zone, sizeof(zone), "%Z", &tm) == 0) {
+        return "";
+    }
+    if (precision != MINUTE) {
+        strftime(day, sizeof(day), "%Y-%m-%d ", &tm);
+    }
+    strftime(clock, sizeof(clock), "%H:%M", &tm);
+    if (precision == DAY_SECOND) {
+        strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+    }
+    /* Zones without a name are called `+03`. */
+    return apr_pstrcat(pool, day, clock, apr_isalpha(*zone) ? " " : " UTC", zone, NULL);
+}
+
+const char *fg_pages_time(apr_pool_t *pool, apr_time_t now)
+{
+    return local_time(pool, now, DAY_SECOND);
+}
+
+const char *fg_pages_retry(apr_pool_t *pool, int language, apr_int64_t seconds, apr_time_t now)
 {
     const char *key = "retry.seconds";
-    const char *text;
-    const char *at;
+    /* No minute too early. */
+    apr_time_t at = now + apr_time_from_sec(seconds + 59);
+    const char *clock = local_time(pool, at, seconds > 12 * 3600 ? DAY_MINUTE : MINUTE);
 
     if (seconds <= 0) {
         return "";
     }
-    if (seconds > 2 * 3600) {
+    if (seconds > 48 * 3600) {
+        key = "retry.days";
+        seconds = (seconds + 86399) / 86400;
+    }
+    else if (seconds > 2 * 3600) {
         key = "retry.hours";
         seconds = (seconds + 3599) / 3600;
     }
@@ -189,13 +238,13 @@ static const char *retry_text(apr_pool_t *pool, int language, apr_int64_t second
         key = "retry.minutes";
         seconds = (seconds + 59) / 60;
     }
-    text = fg_pages_text(language, key);
-    at = strstr(text, "%d");
-    if (at == NULL) {
-        return text;
+    else if (seconds == 1) {
+        seconds = 2; /* the text is for several */
     }
-    return apr_pstrcat(pool, apr_pstrmemdup(pool, text, (apr_size_t)(at - text)),
-                       apr_psprintf(pool, "%" APR_INT64_T_FMT, seconds), at + 2, NULL);
+    return put(pool,
+               put(pool, fg_pages_text(language, key), "%d",
+                   apr_psprintf(pool, "%" APR_INT64_T_FMT, seconds)),
+               "%t", clock);
 }
 
 /* Put values, escaped unless they are markup of ours, where the template says {{name}}. */
@@ -227,15 +276,17 @@ static const char *fill(apr_pool_t *pool, const char *template, const fg_placeho
     return apr_array_pstrcat(pool, parts, '\0');
 }
 
-const char *fg_pages_refusal(apr_pool_t *pool, int language, int status, const char *key,
-                             apr_int64_t retry)
+const char *fg_pages_refusal(apr_pool_t *pool, const fg_told_t *told, int status)
 {
     const fg_placeholder_t values[] = {
-        {"lang", fg_pages_tag(language), 0},
-        {"title", fg_pages_text(language, apr_pstrcat(pool, key, ".title", NULL)), 0},
-        {"text", fg_pages_text(language, apr_pstrcat(pool, key, ".text", NULL)), 0},
-        {"retry", retry_text(pool, language, retry), 0},
-        {"back", fg_pages_text(language, "back"), 0},
+        {"lang", fg_pages_tag(told->language), 0},
+        {"title", fg_pages_text(told->language, apr_pstrcat(pool, told->key, ".title", NULL)), 0},
+        {"text", told->text, 0},
+        {"retry", told->retry, 0},
+        {"back", told->back, 0},
+        {"contact", told->contact, 0},
+        {"reference", told->reference, 0},
+        {"time", told->time, 0},
         {"status", ap_get_status_line(status), 0},
         {NULL, NULL, 0}};
 

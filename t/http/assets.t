@@ -15,7 +15,7 @@ my $CONF = conf('asset-directories');
 my $MAILER = "<?php mail(\$_POST['to'], \$_POST['subject'], \$_POST['text']); echo 'sent';\n";
 my %JUNK = (to => 'world@example.net', subject => 'a bargain', text => 'buy');
 my %VISITOR = (name => 'Hanako', email => 'hanako@example.jp', message => 'Is it in stock?');
-my $DENIED = sub { my ($file) = @_; return qr{ \[formguard:warn\] .* FG1220: refused 403: no post belongs here: rule="FormGuardDeny On" .* site=127\.0\.0\.1 file=/\S+/htdocs/\Q$file\E$} };
+my $DENIED = sub { my ($file) = @_; return qr{ \[formguard:warn\] .* FG1220: refused 403: no post belongs here: rule="FormGuardDeny On" .* site=127\.0\.0\.1 file=/\S+/htdocs/\Q$file\E ref=\S{9}$} };
 
 my $mail = FormGuard::Mail->new;
 my @BAD = qw(css/css.php images/c0nfig.php wp-content/uploads/2024/05/x.php js/lib/a/b/mail.phtml fonts/f.php);

@@ -204,7 +204,7 @@ my $TIMEOUT = 2;
 my $OPENS = qr/ \[formguard:warn\] .* FG2301: captcha service https:\/\/localhost:\d+\/recaptcha\/api\/siteverify does not work, cause=timeout .*: posts go by FormGuardCaptchaOnError without asking it, next try in 10s$/;
 my $CLOSES = qr/ \[formguard:notice\] .* FG2301: captcha service https:\/\/localhost:\d+\/recaptcha\/api\/siteverify works again$/;
 my $TIMED_OUT = qr/ FG1500: refused 503: captcha could not be verified: rule="recaptcha-v2" cause=timeout (?!not asked)\S.* country=- /;
-my $NOT_ASKED = qr/ FG1500: refused 503: captcha could not be verified: rule="recaptcha-v2" cause=timeout not asked: the service does not work country=- form=\S+ site=\S+ retry=\d+s$/;
+my $NOT_ASKED = qr/ FG1500: refused 503: captcha could not be verified: rule="recaptcha-v2" cause=timeout not asked: the service does not work country=- form=\S+ site=\S+ retry=\d+s ref=\S{9}$/;
 my $BUSY = qr/ FG1500: refused 503: .* cause=busy country=- /;
 
 # Posts in handfuls, and between them static pages, as other visitors ask for them. @return seconds they took

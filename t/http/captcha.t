@@ -90,7 +90,7 @@ sub bad
         htaccess => $htaccess,
         requests => [{ %{post($token)}, status => $status, mails => 0, unlike => [qr/Hanako/, qr/\bok-/], test => asked($n),
             headers => { 'Cache-Control' => 'no-store', 'Content-Type' => qr{^text/html} }, %o }],
-        log => [qr/ \[formguard:\w+\] .*\[client [0-9.:]+\] \Q@{[$log->[0]]}\E rule="$provider"@{[$log->[1]]} country=- form=\S+ site=shop\.example$/],
+        log => [qr/ \[formguard:\w+\] .*\[client [0-9.:]+\] \Q@{[$log->[0]]}\E rule="$provider"@{[$log->[1]]} country=- form=\S+ site=shop\.example ref=\S{9}$/],
     };
 }
 
@@ -411,7 +411,7 @@ subtest 'keys of each site' => sub {
     # A .key file is read at start: a later change counts after a restart only.
     write_secret("$keys/a.key", 'changed-secret-012345', 0600);
     is $httpd->client->post('/contact.php', form => { %VISITOR, $FIELD => fresh('ok') }, headers => [Host => 'shop.example'])->status, 200, 'the file has changed';
-    $httpd->log_ok('error_log', $OK => 4, qr/ FG1500: .* cause=bad-secret .* site=[bc]\.example$/ => 2,
+    $httpd->log_ok('error_log', $OK => 4, qr/ FG1500: .* cause=bad-secret .* site=[bc]\.example ref=\S{9}$/ => 2,
         map { qr/ FG2302: .* refuses the secret of site=\Q$_\E: / } 'c.example form=/contact.php', 'b.example form=/own/contact.php');
     if (!$ENV{FORMGUARD_WRAP}) {
         $httpd->restart('graceful');

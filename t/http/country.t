@@ -86,7 +86,7 @@ my @ANSWERS = (
             { form => 'a=1', from => '10.0.0.1', status => 200 },
         ],
         log => [
-            qr{ \[formguard:notice\] .*\[client \S+\] FG1200: refused 403: country refused: rule="CN,HK refuse" country=HK form=/case\d+/form\.cgi site=127\.0\.0\.1$},
+            qr{ \[formguard:notice\] .*\[client \S+\] FG1200: refused 403: country refused: rule="CN,HK refuse" country=HK form=/case\d+/form\.cgi site=127\.0\.0\.1 ref=\S{9}$},
             qr{ FG1000: accepted: country=JP }, 1, qr{ FG1000: accepted: country=unknown },
         ],
     },

@@ -98,7 +98,7 @@ sub post
     return $httpd->client->post($o{path} || '/form.cgi', form => $o{form} || 'a=1', defined $from ? (from => $from) : ());
 }
 
-sub refused { my ($zone, $code) = @_; return qr{ FG1210: refused 403: address listed: rule="\Q$zone\E" code=\Q$code\E country=- form=/form\.cgi site=www\.example\.jp$} }
+sub refused { my ($zone, $code) = @_; return qr{ FG1210: refused 403: address listed: rule="\Q$zone\E" code=\Q$code\E country=- form=/form\.cgi site=www\.example\.jp ref=\S{9}$} }
 
 # --- listed, not listed -----------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ my @KEYS = (
         ],
         log => [
             qr{ \[formguard:info\] .*\[client \S+\] FG1000: accepted: country=- form=/case\d+/form\.cgi site=127\.0\.0\.1$}, 3,
-            qr{ \[formguard:notice\] .*\[client \S+\] FG1100: refused 429: too many posts: rule="ip 2/10m" count=2 rate=2/10m country=- form=/case\d+/form\.cgi site=127\.0\.0\.1 retry=\d+s$},
+            qr{ \[formguard:notice\] .*\[client \S+\] FG1100: refused 429: too many posts: rule="ip 2/10m" count=2 rate=2/10m country=- form=/case\d+/form\.cgi site=127\.0\.0\.1 retry=\d+s ref=[0-9A-Z]{4}-[0-9A-Z]{4}$},
         ],
     },
     {
@@ -122,7 +122,7 @@ my @RATES = (
         htaccess => $ON . "FormGuardLimit ip 3/1h 2/1s\n",
         requests => [
             passes(2),
-            refused(5, log => [qr{ FG1100: .* rate=2/1s .* retry=[12]s$}], test => sub {
+            refused(5, log => [qr{ FG1100: .* rate=2/1s .* retry=[12]s ref=\S{9}$}], test => sub {
                 is $_[0]->header('Retry-After') > 0, 1, 'told when';
             }),
             { %{(passes(1))[0]}, test => sub { }, from => '198.51.100.3' },

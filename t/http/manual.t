@@ -45,7 +45,7 @@ system($^X, "$LIB/make-mmdb", "$dir/countries.mmdb", '198.51.100.0/24=CN', '182.
     or die "make-mmdb failed\n";
 spew("$dir/secret", "$SECRET\n", 0600);
 mkdir "$dir/pages";
-spew("$dir/pages/refusal.html", "<html lang=\"{{lang}}\"><h1>{{title}}</h1><p>{{text}}</p><p>Example Hosting</p></html>\n");
+spew("$dir/pages/refusal.html", "<html lang=\"{{lang}}\"><h1>{{title}}</h1><p>{{text}}</p><p>Example Hosting</p><p>{{contact}}</p></html>\n");
 spew("$dir/pages/texts.en", "deny.text: Not here\n");
 
 my $vendor = FormGuard::Vendor->new(hostname => 'www.example.jp', secret => $SECRET);
@@ -213,7 +213,7 @@ my %DOES = (
     ],
     FormGuardDeny => [
         [
-            ['uploads', { path => '/uploads/2026/x.php' }, '403x1', qr{ \[formguard:warn\] .* FG1220: refused 403: .* file=\S+/uploads/2026/x\.php$}],
+            ['uploads', { path => '/uploads/2026/x.php' }, '403x1', qr{ \[formguard:warn\] .* FG1220: refused 403: .* file=\S+/uploads/2026/x\.php ref=\S{9}$}],
             ['elsewhere', {}, '200x1'],
         ],
         [['a post', {}, '403x1', $refused->('FG1220', 403)], ['GET', { method => 'GET' }, '200x1']],
@@ -305,6 +305,12 @@ my %DOES = (
     ],
     FormGuardCaptchaCAFile => [[['is believed', { token => 'ok', asked => 1 }, '200x1']]],
     FormGuardCaptchaSendRemoteIP => [[['is not told', { token => 'ok', asked => 1, remoteip => 0 }, '200x1']]],
+    FormGuardContact => [
+        [
+            ['the first', {}, '200x1'],
+            ['the second', {}, '429x1', $refused->('FG1100', 429), { body => qr/0120-000-000 \(10:00 to 17:00\), info\@shop\.example</ }],
+        ],
+    ],
     FormGuardStatusOpen => [
         [
             ['from outside', { path => '/formguard-status', from => '192.0.2.1' }, '403x1', qr/ AH01630: /],

@@ -284,7 +284,7 @@ sub action_into_a_denied_folder
         unlike $r->body, qr/sha256/, 'and nothing runs';
     }
     $httpd->log_ok('and told, with the file', qr/ FG1000: accepted: .* form=\/act-(?:guarded|detection)-denied\/a\.form / => 2,
-        qr{ FG1220: refused 403: .* form=/act-\w+-denied/a\.form site=127\.0\.0\.1 file=\S+/act-denied/run\.php$} => 3);
+        qr{ FG1220: refused 403: .* form=/act-\w+-denied/a\.form site=127\.0\.0\.1 file=\S+/act-denied/run\.php ref=\S{9}$} => 3);
     is wrong(post($httpd, '/act-guarded-open/a.form', '198.51.100.8'), $httpd, 'accepted'), '', 'Action into an open folder: the post arrives whole';
     is wrong(post($httpd, '/act-guarded-watched/a.form', '198.51.100.8'), $httpd, 'accepted'), '', 'and into one under DetectionOnly';
     $httpd->log_ok('judged once', qr/ FG1000: accepted: / => 2);

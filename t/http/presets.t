@@ -185,6 +185,7 @@ sub spam
     is_deeply $json, { contact_form_id => $want{id}, status => 'spam', into => $want{into}, invalid_fields => [], posted_data_hash => '' },
         "$what: what its script reads" or diag $r->body;
     like $message, $want{message}, "$what: message";
+    like $message, qr/: \S{4}-\S{4}$/, "$what: the number";
 }
 
 subtest "Contact Form 7's reply" => sub {
@@ -239,12 +240,87 @@ subtest "the reply is for Contact Form 7's script only" => sub {
     $httpd->done;
 };
 
+# What the other plugins' scripts read of an answer: status, type, the path to the message, whether it is HTML to them.
+my %OWN_REPLY = (
+    wpforms => [qr{^application/json$}, sub { $_[0]{data}{errors}{general}{footer} }, sub { { success => JSON::PP::false, data => { errors => { general => { footer => $_[0] } } } } }],
+    elementor => [qr{^application/json$}, sub { $_[0]{data}{message} }, sub { { success => JSON::PP::false, data => { message => $_[0], errors => [], data => [] } } }],
+    # Parsed by itself: jQuery must leave it as it is.
+    'ninja-forms' => [qr{^text/html; charset=utf-8$}, sub { $_[0]{errors}{form}{formguard} }, sub { { data => {}, errors => { form => { formguard => $_[0] } } } }],
+);
+my $HTML = '<b onclick=alert(1)>"0120"</b>&';
+my $ESCAPED = '&lt;b onclick=alert(1)&gt;&quot;0120&quot;&lt;/b&gt;&amp;';
+my $MESSAGE = qr/^(?:<div class="wpforms-error-container" role="alert"><p>)?This form has received [^<>]* Please try again in \d+ minutes \(after [^<>]*\)\. [^<>]*\Q$ESCAPED\E Reference number: (\S{9})(?:<\/p><\/div>)?$/;
+
+for my $preset (sort keys %OWN_REPLY) {
+    my ($type, $find, $shape) = @{$OWN_REPLY{$preset}};
+    my ($name, $path, @post) = what($GUARDED{$preset}[0]);
+
+    subtest "the reply for the script of $preset" => sub {
+        my $httpd = server(qq{FormGuard On\nFormGuardPreset $preset\nFormGuardLimit ip 1/1h\nFormGuardContact "} . ($HTML =~ s/"/\\"/gr) . qq{"\n});
+        my $c = $httpd->client(from => '203.0.113.4');
+        is $c->post($path, @post)->status, 200, 'the first';
+        my $r = $c->post($path, @post);
+        is $r->status, 200, 'refused with 200, or nothing would be shown';
+        like $r->header('Content-Type'), $type, 'the type it reads';
+        is $r->header('Cache-Control'), 'no-store', 'not cached';
+        like $r->header('Retry-After'), qr/^\d+$/, 'still says when';
+        unlike $r->body, qr/[<>]/, 'and is no HTML, should anything take it for that';
+        my $json = $r->json;
+        my $message = $find->($json);
+        my ($ref) = ($message // '') =~ $MESSAGE or return fail "message: $message";
+        is_deeply $json, $shape->($message), 'the shape';
+        my $line = qr/ FG1100: refused 429: .* ref=\Q$ref\E$/;
+        $httpd->log_ok('log', $OK, $line);
+
+        my ($to) = $preset eq 'wpforms' ? '/contact/' : $path;
+        $r = $c->post($to, @post[0, 1], headers => [@{$BY_BROWSER[1]}]);
+        is $r->status, 429, 'without script: the status';
+        like $r->header('Content-Type'), qr{^text/html}, 'and the page';
+        like $r->body, qr/<h1>/, 'of a refusal';
+        is $c->post($AJAX, form => [action => 'heartbeat'], @BY_JQUERY)->status, 200, 'other scripts go on';
+        $httpd->log_ok('log', qr/ FG1100: refused 429: /);
+        $httpd->done;
+    };
+
+    subtest "refused before the body was read: $preset" => sub {
+        my $httpd = server("FormGuard On\nFormGuardLimit ip 1/1h\n",
+            files => { '.htaccess' => "FormGuard On\nFormGuardPreset $preset\nFormGuardLimit ip 100/1h\nFormGuardContact $HTML\n$REWRITE" });
+        my $c = $httpd->client(from => '203.0.113.4');
+        is $c->post($path, @post)->status, 200, 'the first';
+        my $r = $c->post($path, @post);
+        is $r->status, $preset eq 'ninja-forms' ? 429 : 200, 'the status';
+        my $json = $r->json;
+        like $find->($json), $MESSAGE =~ s/&quot;//gr, 'the message where it looks for it';
+        is $json->{status}, 429, 'Ninja Forms posts as any script does: an error with all that it has' if $preset eq 'ninja-forms';
+        is_deeply $json, $shape->($find->($json)), 'the shape' if $preset ne 'ninja-forms';
+        $r = $c->post($AJAX, form => [action => 'heartbeat'], @BY_JQUERY);
+        is $r->status, 429, 'another script is told an error';
+        like $r->header('Content-Type'), qr{^application/problem\+json}, 'as problem+json';
+        $r = $c->post('/wp-json/other/v1/x', multipart => [a => 1], @BY_JQUERY);
+        is $r->status, 429, 'so is one that posts elsewhere';
+        $httpd->log_ok('log', $OK, qr/ FG1100: refused 429: / => 3);
+        $httpd->done;
+    };
+}
+
+subtest 'two plugins on one site, by FormGuardFormField' => sub {
+    my $httpd = server("FormGuard On\nFormGuardFormField _wpcf7 action=elementor_pro_forms_send_form action=wpforms_submit\nFormGuardLimit ip 1/1h\n");
+    for my $preset (qw(elementor wpforms)) {
+        my ($name, $path, @post) = what($GUARDED{$preset}[0]);
+        my $c = $httpd->client(from => $preset eq 'wpforms' ? '203.0.113.4' : '203.0.113.5');
+        is $c->post($path, @post)->status, 200, 'the first';
+        like $OWN_REPLY{$preset}[1]->($c->post($path, @post)->json), qr/This form has received/, "the reply for $preset";
+    }
+    $httpd->log_ok('log', $OK => 2, qr/ FG1100: refused 429: / => 2);
+    $httpd->done;
+};
+
 subtest 'other presets reply with problem+json' => sub {
-    my $httpd = server("FormGuard On\nFormGuardPreset wpforms\nFormGuardLimit ip 1/1h\n");
-    my ($name, $path, @post) = what($GUARDED{wpforms}[0]);
+    my $httpd = server("FormGuard On\nFormGuardPreset mw-wp-form\nFormGuardLimit ip 1/1h\n");
+    my ($name, $path, @post) = what($GUARDED{'mw-wp-form'}[0]);
     my $c = $httpd->client(from => '203.0.113.4');
     is $c->post($path, @post)->status, 200, 'the first';
-    my $r = $c->post($path, @post);
+    my $r = $c->post($path, @post, @BY_JQUERY);
     is $r->status, 429, 'the second';
     is $r->json->{status}, 429, 'as JSON';
     $httpd->log_ok('log', $OK, qr/ FG1100: /);

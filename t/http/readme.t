@@ -270,10 +270,11 @@ subtest 'README: the log line of the example' => sub {
     $real =~ s/ \[pid [^]]+\]//;
     my $want = qr/^\Q$real\E$/;
     $want =~ s/retry\\=\d+s/retry\\=\\d+s/;
+    $want =~ s/ref\\=\w+\\-\w+/ref\\=\\w{4}-\\w{4}/;
     like $line, qr/$want/, 'is what the module writes';
     my ($retry) = $line =~ / retry=(\d+)s/;
     cmp_ok $retry, '<=', 700, 'and its time can be';
-    for my $part ('FG1100:', 'refused 429', 'rule=', 'count=', 'country=', 'form=', 'site=', 'retry=') {
+    for my $part ('FG1100:', 'refused 429', 'rule=', 'count=', 'country=', 'form=', 'site=', 'retry=', 'ref=') {
         like $README, qr/^\| [^|]*`[^|]*\Q$part\E[^|]*\|/m, "the table explains $part";
     }
     $httpd->done;

@@ -183,6 +183,199 @@ my @DOCUMENTS = (
 
 FormGuard::Case::run({ mpm => 'event', path => 'form.cgi', files => \%FILES }, @REASONS, @NEGOTIATED, @METHODS, @DOCUMENTS);
 
+# --- when, how else, and the number to say over the telephone ------------------------------------
+
+my $HOSTILE_CONTACT = '</p><script>alert(1)</script> "a"&b {{title}} %s %t %d';
+my $REF = qr/[2346789BCDFGHJKMPQRTVWXY]{4}-[2346789BCDFGHJKMPQRTVWXY]{4}/;
+my $CLOCK = qr/\d\d:\d\d (?:[A-Z]{2,5}|UTC[+-]\d+)/;
+my @refs;
+
+# The number in the answer, which the line in error_log holds, too; Case has consumed that line, the file has not.
+sub in_log
+{
+    my ($find) = @_;
+    return sub {
+        my ($r, $httpd) = @_;
+        my ($ref) = $r->body =~ $find or return fail 'the answer has a number';
+        like $ref, qr/^$REF$/, 'a number that can be read aloud';
+        push @refs, $ref;
+        is scalar(grep { / ref=\Q$ref\E(?: |$)/ } $httpd->log->since(0)), 1, "ref=$ref is in error_log, once";
+    };
+}
+
+FormGuard::Case::run(
+    { mpm => 'event', path => 'form.cgi', files => \%FILES, env => { TZ => 'Asia/Tokyo' } },
+    {
+        name => 'how long, until when by which clock, and the time it was',
+        htaccess => "FormGuard On\nFormGuardLimit ip 1/1h\n",
+        requests => [
+            { form => 'a=1', status => 200 },
+            { form => 'a=1', status => 429, body => [qr/Please try again in (?:[67]\d) minutes \(after \d\d:\d\d JST\)\./, qr/<br>20\d\d-\d\d-\d\d \d\d:\d\d:\d\d JST<br>/] },
+            { form => 'a=1', status => 429, send => ['Accept-Language' => 'ja'], body => [map { octets($_) } ' 分後 (', ' JST 以降) にもう一度お試しください。', 'お問い合わせ番号: '] },
+            { form => 'a=1', status => 429, send => [Accept => 'application/json'], test => sub {
+                my ($r) = @_;
+                my $p = $r->json;
+                my ($minutes, $h, $m) = $p->{retry} =~ /in (\d+) minutes \(after (\d\d):(\d\d) JST\)/ or return fail "no time: $p->{retry}";
+                is $p->{retryAfter}, $r->header('Retry-After'), 'retryAfter is Retry-After';
+                like $r->header('RateLimit'), qr/;t=$p->{retryAfter}$/, 'and not earlier than t';
+                cmp_ok 60 * $minutes, '>=', $p->{retryAfter}, 'no minute too early';
+                cmp_ok 60 * $minutes, '<', $p->{retryAfter} + 60, 'and none too late';
+                my $now = (time + 9 * 3600) % 86400;
+                my $ahead = (3600 * $h + 60 * $m - $now + 86400) % 86400;
+                cmp_ok $ahead, '>=', $p->{retryAfter} - 5, 'the clock agrees';
+                cmp_ok $ahead, '<=', $p->{retryAfter} + 65, 'to a minute';
+            } },
+        ],
+        log => [$OK, $FULL => 3],
+    },
+    {
+        name => 'a day, and a month', htaccess => "FormGuard On\nFormGuardLimit ip 1/1d\nFormGuardLimit field:b 1/30d\n",
+        requests => [
+            { form => 'a=1&b=1', status => 200 },
+            { form => 'a=1', status => 429, body => qr/Please try again in 2[78] hours \(after 20\d\d-\d\d-\d\d \d\d:\d\d JST\)\./ },
+            { from => '198.51.100.9', form => 'a=1&b=1', status => 429, body => qr/Please try again in 3[45] days \(after 20\d\d-\d\d-\d\d \d\d:\d\d JST\)\./ },
+        ],
+        log => [$OK, $FULL => 2],
+    },
+    {
+        name => 'the number of a post', htaccess => $CAPTCHA,
+        requests => [
+            { form => 'a=1', status => 403, test => in_log(qr/<br>Reference number: (\S+)</) },
+            { form => 'a=1', status => 403, send => ['Accept-Language' => 'ja'], test => in_log(qr{${\octets("お問い合わせ番号")}: (\S+)<}) },
+            { form => 'a=1', status => 403, send => [Accept => 'application/json'], test => in_log(qr/"reference":"([^"]+)"/) },
+            { method => 'POST', form => 'a=1', status => 403, from => '198.51.100.8', test => in_log(qr/Reference number: (\S+)</) },
+        ],
+        log => [$MISSING => 4],
+    },
+    {
+        name => 'a script as ErrorDocument is given the number', config => "ErrorDocument 403 \@CASE\@/ref.cgi\n",
+        files => { %FILES, 'ref.cgi' => "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\nnumber %s.\\n' \"\$FORMGUARD_REFERENCE\"\n" },
+        htaccess => $CAPTCHA, form => 'a=1', status => 403, test => in_log(qr/^number (\S+)\.$/m), log => [$MISSING],
+    },
+    {
+        name => 'what is not logged has no number', htaccess => "FormGuard On\nFormGuardDeny On\n", loglevel => 'warn formguard:crit',
+        form => 'a=1', status => 403, body => $EN, unlike => qr/Reference/, log => [],
+    },
+    {
+        name => 'no way back where there is no form, nor a contact where none is given', htaccess => "FormGuard On\nFormGuardDeny On\n",
+        form => 'a=1', status => 403, unlike => [qr/Back button/, qr/reach the owner/], body => [$EN, '<h1>Nothing can be sent here</h1>', '<p></p>'], log => [qr/ FG1220: /],
+    },
+    {
+        name => 'FormGuardContact, whatever it holds, is text',
+        htaccess => $CAPTCHA . qq{FormGuardContact "${\($HOSTILE_CONTACT =~ s/"/\\"/gr)}"\n},
+        requests => [
+            { form => 'a=1', status => 403, body => ['reach the owner of this site in another way: &lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt; &quot;a&quot;&amp;b {{title}} %s %t %d</p>'], unlike => qr/<script/ },
+            { form => 'a=1', status => 403, send => [Accept => 'application/json'], unlike => qr/[<>]/,
+                test => problem(contact => qr/in another way: \Q$HOSTILE_CONTACT\E$/) },
+        ],
+        log => [$MISSING => 2],
+    },
+    {
+        name => 'FormGuardContact of the provider, and of a site', config => "FormGuardContact Example Hosting, 0120-000-000\n",
+        files => { %FILES, map { ("$_/form.cgi" => $SCRIPT) } qw(own none) },
+        before => sub {
+            my ($httpd, $folder) = @_;
+            my %text = (own => octets('お電話は 03-0000-0000 まで'), none => 'none');
+            for (sort keys %text) {
+                open my $fh, '>:raw', $httpd->htdocs . "/$folder/$_/.htaccess" or die "$_/.htaccess: $!\n";
+                print $fh "FormGuardContact $text{$_}\n";
+                close $fh or die "$_/.htaccess: $!\n";
+            }
+        },
+        htaccess => $CAPTCHA,
+        requests => [
+            { form => 'a=1', status => 403, body => 'Example Hosting, 0120-000-000</p>' },
+            { path => 'own/form.cgi', form => 'a=1', status => 403, send => ['Accept-Language' => 'ja'], body => octets('ご連絡いただけます: お電話は 03-0000-0000 まで</p>'), unlike => qr/Example Hosting/ },
+            { path => 'none/form.cgi', form => 'a=1', status => 403, unlike => [qr/Example Hosting/, qr/reach the owner/] },
+        ],
+        log => [$MISSING => 3],
+    },
+    {
+        name => 'nothing of a request is in the page', htaccess => $CAPTCHA, path => 'form.cgi/%3Cscript%3Ealert(1)%3C/script%3E?%22%3E%3Cscript%3E=<b>',
+        body_bytes => '<script>=<b>', status => 403, unlike => qr/<script|<b>|%3C|alert/i, body => '<h1>The check', log => [$MISSING],
+    },
+    {
+        name => 'the page is small', htaccess => $CAPTCHA . 'FormGuardContact ' . octets('電' x 200) . "\n",
+        requests => [map { { form => 'a=1', status => 403, send => ['Accept-Language' => $_], test => sub { cmp_ok length $_[0]->body, '<', 15_000, 'under 15 kB' } } } qw(en ja)],
+        log => [$MISSING => 2],
+    },
+);
+my ($first, @more) = @refs[0 .. 2];
+isnt $_, $first, 'each post has its own number' for @more;
+is substr($_, 0, 5), substr($first, 0, 5), 'whose first half is the same' for @more;
+isnt substr($refs[3], 0, 5), substr($first, 0, 5), 'but not for another client';
+
+# --- scripts on pages of other origins ------------------------------------------------------------
+
+my %NO_CORS = map { ("Access-Control-$_" => undef) } qw(Allow-Origin Allow-Credentials Expose-Headers);
+my $VARY = qr/^Accept, ?Accept-Language$/;
+
+# What a script at that origin may read of a refusal.
+sub from_origin
+{
+    my ($origin, $own, %more) = @_;
+    return {
+        form => 'a=1', status => 403, send => [Accept => 'application/json', Origin => $origin, Cookie => 'a=b'], body => '"reason":"captcha"',
+        headers => $own ? {
+            'Access-Control-Allow-Origin' => $origin, 'Access-Control-Allow-Credentials' => 'true',
+            'Access-Control-Expose-Headers' => 'Retry-After, RateLimit, RateLimit-Policy', Vary => qr/^Accept, ?Accept-Language, ?Origin$/
+        } : { %NO_CORS, Vary => $VARY },
+        %more,
+    };
+}
+
+my @OWN = map { ("http://$_", "https://$_", "http://$_:8080", "https://$_:8443") } qw(www.example.jp example.jp WWW.example.JP a.wild.example.jp);
+my @FOREIGN = (
+    'https://elsewhere.test', 'https://www.example.jp.elsewhere.test', 'https://xwww.example.jp', 'https://elsewhere.test/www.example.jp', 'null', '',
+    'file://www.example.jp', 'https://www.example.jp@elsewhere.test', 'https://www.example.jp/', 'https://www.example.jp https://elsewhere.test',
+    'www.example.jp', 'https://', '*', 'https://www.example.jp\\.elsewhere.test', 'https://www.example.jp"', 'https://[::1]',
+);
+my $ONLY = { 'Access-Control-Allow-Origin' => 'https://partner.test', 'Access-Control-Allow-Credentials' => undef };
+my $NAMES = "ServerName www.example.jp\nServerAlias example.jp *.wild.example.jp\nDocumentRoot \@HTDOCS\@\n";
+sub site { return "<VirtualHost 127.0.0.1:\@PORT\@>\n$NAMES@_</VirtualHost>\n" }
+
+FormGuard::Case::run(
+    { mpm => 'event', path => 'form.cgi', files => \%FILES, config => site(), modules => ['headers'] },
+    { name => "CORS: the site's own pages", htaccess => $CAPTCHA, requests => [map { from_origin($_, 1) } @OWN], log => [$MISSING => scalar @OWN] },
+    { name => 'CORS: pages of others', htaccess => $CAPTCHA, requests => [map { from_origin($_, 0) } @FOREIGN], log => [$MISSING => scalar @FOREIGN] },
+    {
+        name => 'CORS: without an Origin nothing is said', htaccess => $CAPTCHA, form => 'a=1', status => 403, headers => { %NO_CORS, Vary => $VARY }, log => [$MISSING],
+    },
+    {
+        name => "CORS: a site's own configuration holds, and nothing is there twice",
+        htaccess => $CAPTCHA . "Header always set Access-Control-Allow-Origin https://partner.test\n",
+        requests => [map { from_origin($_, 0, headers => $ONLY) } 'https://partner.test', 'https://example.jp', 'https://elsewhere.test'],
+        log => [$MISSING => 3],
+    },
+    {
+        name => "CORS: also without `always`", htaccess => $CAPTCHA . "Header set Access-Control-Allow-Origin https://partner.test\n",
+        requests => [map { from_origin($_, 0, headers => $ONLY) } 'https://partner.test', 'https://example.jp'], log => [$MISSING => 2],
+    },
+    {
+        name => 'CORS: beside an ErrorDocument of text', htaccess => $CAPTCHA . "ErrorDocument 403 \"no\"\n",
+        requests => [from_origin('http://example.jp:8080', 1, body => qr/^no$/, headers => { 'Access-Control-Allow-Origin' => 'http://example.jp:8080' }), from_origin('https://elsewhere.test', 0, body => qr/^no$/, headers => \%NO_CORS)],
+        log => [$MISSING => 2],
+    },
+    {
+        name => 'CORS: beside an ErrorDocument of a script', config => site("ErrorDocument 403 \@CASE\@/error.cgi\n"), htaccess => $CAPTCHA,
+        requests => [from_origin('http://example.jp:8080', 1, body => 'mine GET 403', headers => { 'Access-Control-Allow-Origin' => 'http://example.jp:8080' }), from_origin('https://elsewhere.test', 0, body => 'mine GET 403', headers => \%NO_CORS)],
+        log => [$MISSING => 2],
+    },
+    {
+        name => "CORS: what is accepted is the application's", htaccess => "FormGuard On\nFormGuardLimit ip 9/1h\n",
+        form => 'a=1', send => [Origin => 'http://example.jp'], status => 200, headers => \%NO_CORS, log => [$OK],
+    },
+    {
+        name => 'CORS: a preflight is neither judged nor counted', htaccess => $ONE,
+        requests => [
+            (map { { method => 'OPTIONS', send => [Origin => 'https://elsewhere.test', 'Access-Control-Request-Method' => 'POST'], status => 200 } } 1 .. 5),
+            { form => 'a=1', status => 200 }, { form => 'a=1', status => 429 },
+            (map { { method => 'OPTIONS', send => [Origin => 'https://elsewhere.test', 'Access-Control-Request-Method' => 'POST'], status => 200 } } 1 .. 2),
+        ],
+        log => [$OK, $FULL],
+    },
+);
+
 # --- a provider's own pages --------------------------------------------------------------------
 
 my $dir = FormGuard::Process::private_dir();

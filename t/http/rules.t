@@ -249,10 +249,10 @@ my @DENY = (
     {
         name => 'FormGuardDeny: no post, whoever sends it, and the file is named', htaccess => $ON . "FormGuardDeny On\n", files => { %FILES, "we ird\"\x07/x.cgi" => $SCRIPT, "$DEEP/deep.cgi" => $SCRIPT },
         requests => [
-            refused(403, headers => { 'Retry-After' => undef, 'Cache-Control' => 'no-store' }, log => [qr{ \[formguard:warn\] .*\] FG1220: refused 403: no post belongs here: rule="FormGuardDeny On" country=unknown form=/case\d+/form\.cgi site=127\.0\.0\.1 file=/\S+/htdocs/case\d+/form\.cgi$}]),
-            refused(403, path => 'form.cgi/path/info?query', log => [qr{ file=/\S+/htdocs/case\d+/form\.cgi$}]), refused(403, path => './/%66orm.cgi', log => [qr{ file=\S+/form\.cgi$}]),
-            refused(403, path => 'we%20ird%22%07/x.cgi', log => [qr{ form=/case\d+/we_ird__/x\.cgi site=\S+ file=\S+/we_ird__/x\.cgi$}]),
-            refused(403, path => "$DEEP/deep.cgi", log => [qr{ file=\.\.\.\S{188}/deep\.cgi$}]), refused(403, path => 'none.cgi', log => [qr{ file=\S+none\.cgi$}]),
+            refused(403, headers => { 'Retry-After' => undef, 'Cache-Control' => 'no-store' }, log => [qr{ \[formguard:warn\] .*\] FG1220: refused 403: no post belongs here: rule="FormGuardDeny On" country=unknown form=/case\d+/form\.cgi site=127\.0\.0\.1 file=/\S+/htdocs/case\d+/form\.cgi ref=\S{9}$}]),
+            refused(403, path => 'form.cgi/path/info?query', log => [qr{ file=/\S+/htdocs/case\d+/form\.cgi ref=\S{9}$}]), refused(403, path => './/%66orm.cgi', log => [qr{ file=\S+/form\.cgi ref=\S{9}$}]),
+            refused(403, path => 'we%20ird%22%07/x.cgi', log => [qr{ form=/case\d+/we_ird__/x\.cgi site=\S+ file=\S+/we_ird__/x\.cgi ref=\S{9}$}]),
+            refused(403, path => "$DEEP/deep.cgi", log => [qr{ file=\.\.\.\S{188}/deep\.cgi ref=\S{9}$}]), refused(403, path => 'none.cgi', log => [qr{ file=\S+none\.cgi ref=\S{9}$}]),
             { method => 'GET', path => 'form.cgi', status => 200, body => 'ran' },
         ],
         log => [qr/ FG2003: /, [0, 1]], global => $GEO,
@@ -291,7 +291,7 @@ FormGuard::Case::run({ mpm => 'event', path => 'form.cgi', files => \%FILES }, @
 
 # --- close -----------------------------------------------------------------------------------------
 
-my $CLOSES = qr/ \[formguard:error\] .* FG1101: closes its form, refused 503: form closed: rule="form \d+\/\S+ action=close:\S+" count=\d+ rate=\S+ country=- form=\/\S+ site=127\.0\.0\.1 retry=\d+s$/;
+my $CLOSES = qr/ \[formguard:error\] .* FG1101: closes its form, refused 503: form closed: rule="form \d+\/\S+ action=close:\S+" count=\d+ rate=\S+ country=- form=\/\S+ site=127\.0\.0\.1 retry=\d+s ref=\S{9}$/;
 my $CLOSED = qr/ \[formguard:notice\] .* FG1101: refused 503: form closed: /;
 my $OPENS = qr/ \[formguard:notice\] \[pid [^]]+\] FG1102: form open again: form=\/\S+ site=127\.0\.0\.1$/;
 

@@ -169,7 +169,7 @@ sub one_fault
     $httpd->log_ok("$what: error_log", map {
         my $says = ref $detail eq 'HASH' ? $detail->{$_} // $detail->{''} : $detail;
         $says = quotemeta $says if !ref $says;
-        qr/ \[formguard:notice\] .* FG1500: refused 503: captcha could not be verified: rule="$_" cause=$cause $says country=- .* site=\w+\.$_\.test$/
+        qr/ \[formguard:notice\] .* FG1500: refused 503: captcha could not be verified: rule="$_" cause=$cause $says country=- .* site=\w+\.$_\.test ref=\S{9}$/
     } @SERVICES);
     all_pass($httpd, \&good_ones, "a good token after $what");
 }
