@@ -162,6 +162,22 @@ subtest 'rewritten' => sub {
 my $fpm = FormGuard::Httpd->new(mpm => 'event', php => 'fpm', config => $CONFIG);
 byte_identical('php-fpm', $fpm, '/echo.php', 'urlencoded', 'multipart with a binary file', 'chunked');
 $fpm->done('php-fpm');
+my $cgi = FormGuard::Httpd->new(mpm => 'worker', php => 'cgi', config => $CONFIG);
+byte_identical('php-cgi by Action', $cgi, '/echo.php', 'urlencoded', 'multipart with a binary file');
+$cgi->done('php-cgi');
+
+# The challenge is for the path as httpd reads it, however the URL is written.
+subtest 'URLs as they come' => sub {
+    $httpd->write_file("r/\xe8\xa1\xa8 %41&+;.php", \'echo.php');
+    $httpd->write_file('r/.htaccess', "RewriteEngine On\nRewriteRule ^go echo.php [L]\n");
+    for my $path ('/r/%E8%A1%A8%20%2541%26%2B%3B.php', "/r/\xe8\xa1\xa8%20%2541&+;.php?a=%2F", '/r/../r//echo.php', '//r/echo.php', '/r/%65cho.php/%2e%2e/echo.php/x',
+        '/r/go%3Fx%23', '/echo.php/' . 'x/' x 450, 'http://127.0.0.1/echo.php?a=b')
+    {
+        my ($r) = through($httpd, $path, form => [@VISITOR]);
+        is $r && $r->status, 200, substr $path, 0, 40;
+    }
+    $httpd->log_ok('log', $MISSING => 8, $OK => 8);
+};
 
 # --- the page ----------------------------------------------------------------------------------------
 
@@ -408,6 +424,26 @@ subtest 'nothing of it is written anywhere' => sub {
     $httpd->log_ok('log', $MISSING);
 };
 $httpd->done;
+
+# --- a provider's own page -------------------------------------------------------------------------------
+
+subtest "a provider's own page" => sub {
+    my $own = FormGuard::Process::private_dir();
+    for (['challenge.html', '<!DOCTYPE html><title>{{title}}</title><b>{{text}}</b>{{form}}{{nonsense}}{{kept}}'], ['texts.en', 'challenge.send: "><script>alert(1)</script>']) {
+        open my $fh, '>', "$own/$_->[0]" or die $!;
+        print $fh "$_->[1]\n";
+        close $fh;
+    }
+    my $s = FormGuard::Httpd->new(mpm => 'prefork', php => 'mod', global => "FormGuardPages $own", config => $CONFIG);
+    my $me = visitor();
+    my $r = $s->client->post('/echo.php', form => [@VISITOR], from => $me);
+    like $r->body, qr{^<!DOCTYPE html><title>One more step</title><b>Your browser has to .*</b><form id="formguard"}s, 'is filled in';
+    unlike $r->body, qr/<script>alert|\{\{/, 'and its texts are text';
+    my $page = page($r);
+    is send_page($s, '/echo.php', $page, solved($s, $page, from => $me), from => $me)->json->{sha256}, sha256_hex(FormGuard::Client::form([@VISITOR])), 'and it works';
+    $s->log_ok('log', $MISSING, $OK);
+    $s->done;
+};
 
 # --- later, and in place of a service ------------------------------------------------------------------
 
