@@ -196,7 +196,7 @@ static const char *form(const fg_request_t *fr, int language, const char *kept)
         ">\n", hidden, "<altcha-widget auto=\"onload\" language=\"", fg_pages_tag(language),
         "\" challenge=\"", ap_escape_html(pool, fg_challenge_url(fr->r)),
         "\"></altcha-widget>\n<p><button>", kept == NULL ? TEXT("back") : TEXT("send"),
-        "</button></p>\n<p id=\"formguard-state\" role=\"status\"></p>\n"
+        "</button></p>\n<div id=\"formguard-state\" role=\"status\"></div>\n"
         "<p id=\"formguard-failed\" role=\"alert\" hidden>",
         TEXT("failed"), "</p>\n</form>\n<noscript><style>#formguard { display: none }</style>\n<p>",
         TEXT("noscript"),
@@ -206,14 +206,17 @@ static const char *form(const fg_request_t *fr, int language, const char *kept)
 #undef TEXT
 }
 
-const char *fg_challenge_page(fg_request_t *fr, int language)
+const char *fg_challenge_page(fg_request_t *fr, const fg_told_t *told)
 {
     request_rec *r = fr->r;
     const char *kept = keep(fr);
+    int language = told->language;
     const fg_placeholder_t values[] = {{"lang", fg_pages_tag(language), 0},
                                        {"title", fg_pages_text(language, "challenge.title"), 0},
                                        {"text", fg_pages_text(language, text_key(fr, kept)), 0},
                                        {"form", form(fr, language, kept), 1},
+                                       {"contact", told->contact, 0},
+                                       {"reference", told->reference, 0},
                                        {NULL, NULL, 0}};
 
     apr_table_setn(r->err_headers_out, "Content-Security-Policy", CSP);

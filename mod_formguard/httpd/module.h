@@ -350,7 +350,7 @@ int fg_challenge_asked(const fg_request_t *fr);
 const char *fg_challenge_url(request_rec *r);
 
 /** Answer with the page that asks for the captcha and keeps the submission: headers and page. */
-const char *fg_challenge_page(fg_request_t *fr, int language);
+const char *fg_challenge_page(fg_request_t *fr, const fg_told_t *told);
 
 /** Register what serves challenges and the widget. */
 void fg_wellknown_register(void);

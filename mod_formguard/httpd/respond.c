@@ -111,7 +111,7 @@ int fg_respond(fg_request_t *fr)
     }
     else if (challenge) {
         ap_set_content_type(r, "text/html; charset=utf-8");
-        text = fg_challenge_page(fr, told.language);
+        text = fg_challenge_page(fr, &told);
     }
     else {
         ap_set_content_type(r, "text/html; charset=utf-8");

@@ -197,6 +197,7 @@ subtest 'the page' => sub {
         'base-uri' => "'none'", 'object-src' => "'none'" }, 'what it may do';
     unlike $r->body, qr/secret-of-the-visitor|<b>|href=|action=|<script(?![^>]*\bsrc=)|\son\w+=|\{\{/, 'nothing of the visitor as text, no script inline';
     like $r->body, qr/<html lang="en">.*<h1>One more step</s, 'English';
+    like $r->body, qr/Reference number: [A-Z0-9]{4}-[A-Z0-9]{4}</, 'a number the owner finds it by';
     like $r->body, qr{<noscript>.*JavaScript.*Back button.*</noscript>}s, 'a word to who has no script';
     like page($r)->{attributes}, qr/ data-auto\b/, 'sends by itself';
     unlike page($send->(headers => ['Sec-Fetch-Site' => 'cross-site']))->{attributes}, qr/data-auto/, 'not what another site has posted';
