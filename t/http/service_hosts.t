@@ -150,7 +150,7 @@ subtest 'a default for all sites in the server config' => sub {
         key_is_asked_with($httpd, $service, @$_)
             for ['a.test', '', 'provider', 1], ['b.test', '/own', 'site', 2], ['b.test', "/own-$service", 'site', 2], ['b.test', '', 'provider', 1];
         ask($httpd, $service, 'a.test', '/own/contact.php', 'ok-score-0.9-host-b.test', 403, "$service: solved on a neighbour's site");
-        $httpd->log_ok('error_log', qr/ FG1404: .* hostname=b\.test country=- .* site=a\.test$/);
+        $httpd->log_ok('error_log', qr/ FG1404: .* hostname=b\.test country=- .* site=a\.test ref=\S{9}$/);
         $httpd->done;
     }
 };
