@@ -257,7 +257,7 @@ subtest 'the day' => sub {
         my ($rule) = $line =~ / rule="([^"]*)"/;
         my ($site) = $line =~ / site=www\.(\w+)/;
         $why{join ' ', $level, $tag, $site, $rule // ()}++;
-        $file{$1}++ if $line =~ m{ file=/\S+/htdocs/hotel/([^,]+)};
+        $file{$1}++ if $line =~ m{ file=/\S+/htdocs/hotel/([^, ]+)};
     }
     diag sprintf '%-10s %8s %8s %8s %8s', qw(who posts let_in mailed part);
     for my $kind (sort keys %posts) {
