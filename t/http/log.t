@@ -128,6 +128,15 @@ subtest 'one client' => sub {
     my @lines = grep { / FG1100: refused 429: .*/ } $httpd->log->since($mark);
     is scalar @lines, 5, 'five lines at once';
     unlike $lines[-1], qr/suppressed/, 'before which none was suppressed';
+    # The number a visitor is given leads to his lines, whether or not his post has one.
+    my $r = $httpd->client->post('/limit', form => [a => 1], from => '203.0.113.1', headers => [Accept => 'application/json']);
+    is $r->status, 429, 'one post more';
+    $n++;
+    $refusals{FG1100}++;
+    my ($half) = $r->json->{reference} =~ /^(\w{4})-\w{4}$/ or fail 'it has no number';
+    is scalar(grep { / ref=\Q$half\E-\w{4}$/ } @lines), 5, 'the first half of its number is that of all five lines';
+    my %numbers = map { (/ ref=(\S+)$/)[0] => 1 } @lines;
+    is scalar(keys %numbers), 5, 'which have each their own';
     bounded($httpd, $mark, $n, 'one client');
 };
 
