@@ -190,6 +190,7 @@ typedef struct fg_double {
     F(text, captcha_secret)                                                                        \
     F(text, captcha_field)                                                                         \
     F(flag, captcha_strip)                                                                         \
+    F(flag, inject)                                                                                \
     F(score, captcha_min_score)                                                                    \
     F(names, captcha_hostnames)                                                                    \
     F(text, captcha_action)                                                                        \
@@ -322,6 +323,10 @@ typedef struct fg_policy_layers {
  */
 void fg_policy_resolve(const fg_policy_stack_t *stack, fg_policy_layers_t *layers,
                        apr_pool_t *pool);
+
+/** 1 if the captcha's widget is to be added to pages. Guards nothing: the site's word counts, where
+ * it may say anything at all. */
+int fg_policy_injects(const fg_policy_stack_t *stack);
 
 /** What `.htaccess` may do; never unset. */
 fg_override_t fg_policy_override(const fg_policy_t *server);

@@ -57,6 +57,8 @@
       "NAME", "the service's")                                                                    \
     X("FormGuardCaptchaStrip", DIR, flag, captcha_strip,                                          \
       "On|Off", "On for the field of altcha, else Off")                                           \
+    X("FormGuardInject", DIR, flag, inject,                                                       \
+      "On|Off", "Off")                                                                            \
     X("FormGuardCaptchaMinScore", DIR, min_score, captcha_min_score,                              \
       "SCORE", "0.5")                                                                             \
     X("FormGuardCaptchaHostname", DIR, hostnames, captcha_hostnames,                              \

@@ -241,6 +241,17 @@ static void clamp_captcha(const fg_policy_t *server, fg_policy_t *site)
     }
 }
 
+int fg_policy_injects(const fg_policy_stack_t *stack)
+{
+    fg_policy_flag_t flag = stack->server.inject;
+
+    if (stack->has_site && stack->site.inject != FG_MODE_UNSET &&
+        fg_policy_override(&stack->server) != FG_OVERRIDE_NONE) {
+        flag = stack->site.inject;
+    }
+    return flag == FG_MODE_ON;
+}
+
 void fg_policy_resolve(const fg_policy_stack_t *stack, fg_policy_layers_t *layers, apr_pool_t *pool)
 {
     fg_policy_t *server;

@@ -24,6 +24,7 @@ static void register_hooks(apr_pool_t *pool)
     fg_replay_register();
     fg_cors_register();
     fg_wellknown_register();
+    fg_inject_register();
     ap_hook_post_config(fg_runtime_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(fg_runtime_child_init, NULL, after, APR_HOOK_MIDDLE);
     ap_hook_monitor(monitor, NULL, NULL, APR_HOOK_MIDDLE);

@@ -352,8 +352,30 @@ const char *fg_challenge_url(request_rec *r);
 /** Answer with the page that asks for the captcha and keeps the submission: headers and page. */
 const char *fg_challenge_page(fg_request_t *fr, const fg_told_t *told);
 
+/* --- form_policy.c, wellknown.c --------------------------------------------------------------- */
+
+/**
+ * The policy that asks a post to some form for a captcha.
+ * @param form a lookup of where the form is sent to, ap_sub_req_method_uri("POST", ...); what is
+ *             told lives as long
+ * @return NULL: none seen from here does
+ */
+const fg_policy_t *fg_form_captcha(request_rec *form);
+
+/**
+ * The same of a post to `path` from a page, if it is guarded there or where it is rewritten to.
+ * @param path   percent-encoded
+ * @param lookup set to what is to be given to ap_destroy_sub_req() when the policy was used
+ */
+const fg_policy_t *fg_form_guard(request_rec *page, const char *path, request_rec **lookup);
+
 /** Register what serves challenges and the widget. */
 void fg_wellknown_register(void);
+
+/* --- inject.c --------------------------------------------------------------------------------- */
+
+/** Register what adds the widget to pages. */
+void fg_inject_register(void);
 
 /* --- count.c ---------------------------------------------------------------------------------- */
 

@@ -91,22 +91,6 @@ static const char *form_asked(request_rec *r)
     return NULL;
 }
 
-/* The policy that asks a post to that form for the captcha; NULL: none seen from here does. */
-static const fg_policy_t *policy_of(const request_rec *form)
-{
-    const fg_policy_stack_t *stack = ap_get_module_config(form->per_dir_config, &formguard_module);
-    fg_policy_layers_t layers;
-    int i;
-
-    fg_policy_resolve(stack, &layers, form->pool);
-    for (i = layers.count - 1; i >= 0; i--) {
-        if (fg_policy_captcha(layers.layer[i]) != NULL) {
-            return layers.layer[i];
-        }
-    }
-    return NULL;
-}
-
 static int send_challenge(request_rec *r)
 {
     static const fg_policy_t nothing_set;
@@ -128,7 +112,7 @@ static int send_challenge(request_rec *r)
     /* A lookup only: finds the rules of where the form is sent to, and reads its path as httpd
      * will when it comes. */
     form = ap_sub_req_method_uri("POST", asked, r, NULL);
-    policy = policy_of(form);
+    policy = fg_form_captcha(form);
     if (policy == NULL) {
         policy = &nothing_set; /* behind a rewrite rule, say, where it can't be seen from here */
     }
