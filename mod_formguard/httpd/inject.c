@@ -171,7 +171,48 @@ static int is_here(void *baton, const char *host, const char *port)
         return 0;
     }
     return (r->hostname != NULL && strcasecmp(host, r->hostname) == 0) ||
-           ap_matches_request_vhost(r, host, r->connection->local_addr->port);
+           ap_matches_request_vhost(r, host, r->server->port);
+}
+
+/* Swallows what the copy of a filter passes on. */
+static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    (void)f;
+    (void)bb;
+    return APR_SUCCESS;
+}
+
+/* The header lines of an answer as they will be sent: `Header` of mod_headers is applied by a filter
+ * that comes behind this one. It is run here on copies, and once more, on the answer, at its time. */
+static const char *header_sent(request_rec *r, const char *name)
+{
+    static ap_filter_rec_t sink = {.name = "formguard_sink", .filter_func.out_func = swallow};
+    const request_rec before = *r;
+    const char *lines;
+    const char *error_lines;
+    ap_filter_t *f;
+
+    r->headers_out = apr_table_copy(r->pool, before.headers_out);
+    r->err_headers_out = apr_table_copy(r->pool, before.err_headers_out);
+    for (f = r->output_filters; f != NULL; f = f->next) {
+        if (strcasecmp(f->frec->name, "fixup_headers_out") == 0) {
+            apr_bucket_brigade *none = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+            ap_filter_t end = {.frec = &sink, .r = r, .c = r->connection};
+            ap_filter_t copy = *f;
+
+            copy.next = &end;
+            copy.frec->filter_func.out_func(&copy, none);
+            break;
+        }
+    }
+    lines = apr_table_getm(r->pool, r->headers_out, name);
+    error_lines = apr_table_getm(r->pool, r->err_headers_out, name);
+    r->headers_out = before.headers_out;
+    r->err_headers_out = before.err_headers_out;
+    r->content_type = before.content_type;
+    return lines == NULL || error_lines == NULL
+               ? (lines != NULL ? lines : error_lines)
+               : apr_pstrcat(r->pool, lines, ",", error_lines, NULL);
 }
 
 static int csp_allows(page_t *page, const char *policies, const target_t *target)
@@ -195,15 +236,13 @@ static int csp_allows(page_t *page, const char *policies, const target_t *target
 
 static int policies_allow(page_t *page, const target_t *target)
 {
-    static const char name[] = "Content-Security-Policy";
     request_rec *r = page->r;
 
     if (page->unknown_policy) {
         say(r, target->path, "the Content-Security-Policy in the page is too long to be read");
         return 0;
     }
-    return csp_allows(page, apr_table_getm(r->pool, r->headers_out, name), target) &&
-           csp_allows(page, apr_table_getm(r->pool, r->err_headers_out, name), target) &&
+    return csp_allows(page, header_sent(r, "Content-Security-Policy"), target) &&
            csp_allows(page, page->policies, target);
 }
 

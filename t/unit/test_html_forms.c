@@ -233,7 +233,7 @@ static void test_which(void **state)
         "<form action=\"&#47;m&#x61;il&#46;php&amp;\" method=post>" MARK "</form>",
         "<form method=post>" MARK "</form>", "<form method=post action>" MARK "</form>",
         "<form method=post method=get action=/mail action=/x/>" MARK "</form>",
-        "<form/method=post/action=/mail>" MARK "</form>", "<form action=/mail>" SEND "</form>",
+        "<form/method='post'/action=/mail>" MARK "</form>", "<form action=/mail>" SEND "</form>",
         "<form action=/mail method=get>" SEND "</form>",
         "<form action=/mail method=dialog>" SEND "</form>",
         "<form action=/mail method=\" post\">" SEND "</form>",

@@ -1,0 +1,262 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: Apache-2.0
+# FormGuardInject: which pages and forms get the widget, where, and that nothing else of any answer changes.
+use strict;
+use warnings;
+use lib 't/lib', '../lib';
+use Encode qw(encode);
+use FormGuard::Httpd;
+use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
+use Test::More;
+
+my $SCRIPT = '<script src="/.well-known/formguard/altcha.js" type="module" async></script>';
+my $FIELDS = "<p><label>Name <input name=\"name\"></label></p>\n";
+my $SEND = "<button>Send</button></p>\n</form>\n";
+my %HTML = (Accept => 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8');
+
+sub widget { my ($path) = @_; return qq{<altcha-widget challenge="/.well-known/formguard/challenge?form=$path" auto="onfocus"></altcha-widget>} }
+sub form { my ($action) = @_; return "<form action=\"$action\" method=\"post\">\n$FIELDS<p>$SEND" }
+
+# The same form with its widget, and with the script if it is the page's first.
+sub with { my ($action, $path, $script) = @_; return form($action) =~ s/<p>\K(?=<button)/($script ? '' : $SCRIPT) . widget($path)/er }
+
+sub page { my (@parts) = @_; return "<!DOCTYPE html>\n<html><head><title>Contact</title></head>\n<body>\n" . join('', @parts) . "</body></html>\n" }
+
+my $ON = "FormGuardInject On\n";
+my $CAPTCHA = "FormGuard On\nFormGuardPath *.php\nFormGuardCaptcha altcha\n";
+my $PNG = "\x89PNG\r\n\x1a\n" . join '', map { chr } 0 .. 255;
+my $PLAIN = page(form('/f/contact.php'));
+my $ADDED = page(with('/f/contact.php', '/f/contact.php'));
+
+# A script that answers with these headers and this text, in pieces.
+sub script { my ($head, @pieces) = @_; return "#!/usr/bin/perl\n\$| = 1; binmode STDOUT;\nprint \"$head\\n\\n\";\n" . join '', map { "print pack 'H*', '" . unpack('H*', $_) . "';\n" } @pieces }
+
+# A stock httpd behind, whose pages a proxy passes on.
+my $behind = FormGuard::Httpd->new(module => 0, mpm => 'event', modules => ['deflate'], files => {
+    'app/form.html' => page(form('send')), 'app/x.json' => "{\"a\": \"<form method=post action=send>\"}\n",
+    'app/zip/.htaccess' => "SetOutputFilter DEFLATE\n", 'app/zip/form.html' => page(form('/app/send')),
+    'app/slow.cgi' => script('Content-Type: text/html', page(form('/app/send'))),
+}, config => "AddType application/json .json\n");
+
+my %F = (
+    '.htaccess' => $ON, 'f/.htaccess' => $CAPTCHA, 'f/contact.php' => \'contact.php',
+    'a.html' => $PLAIN, 'a.txt' => $PLAIN, 'a.png' => $PNG, 'a.json' => "{\"a\": \"<form method=post action=/f/contact.php>\"}\n",
+    'a.xhtml' => $PLAIN, 'none.html' => page('<p>No form.</p>'), 'other.html' => page(form('/free/x.php'), form('/f/x.html')),
+    'free/x.php' => "<?php\n",
+    'f/two.html' => page(form('contact.php'), '<h2>Order</h2>', form('./sub/../order.php?a=1#b'), "<form action=\"/f/contact.php\">$FIELDS<p>$SEND"),
+    'f/order.php' => "<?php\n",
+    'hosts.html' => page(map { form($_) } 'http://elsewhere.example/f/contact.php', '//elsewhere.example/f/contact.php', 'mailto:a@b.example',
+        'http://127.0.0.1:@PORT@/f/contact.php', '//WWW.shop.example:@PORT@/f/contact.php', 'http://127.0.0.1:1/f/contact.php'),
+    'base.html' => page("<base href=\"/f/\">", form('contact.php')), 'far.html' => page("<base href=\"//x.example/\">", form('f/contact.php')),
+    'f/self.php' => "<?php echo base64_decode('" . do { require MIME::Base64; MIME::Base64::encode_base64(page(form('')), '') } . "');\n",
+    'sjis.html' => encode('cp932', page("<p>\x{8868}\x{793A}\x{80FD}\x{529B}\x{30BD}</p>", form('/f/contact.php') =~ s/Name/\x{540D}\x{524D}\x{30BD}/r)),
+    'jis.html' => encode('iso-2022-jp', page("<p>\x{8868}\x{793A}</p>", form('/f/contact.php'))),
+    'utf16.html' => encode('UTF-16', page(form('/f/contact.php'))),
+    'csp/.htaccess' => "Header set Content-Security-Policy \"script-src 'nonce-x' 'strict-dynamic'\"\n", 'csp/a.html' => $PLAIN,
+    'csp/ok/.htaccess' => "Header set Content-Security-Policy \"default-src 'self'; worker-src blob:\"\n", 'csp/ok/a.html' => $PLAIN,
+    'meta.html' => page("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#39;self&#39;\">", form('/f/contact.php')),
+    'table.html' => page("<table><form action=\"/f/contact.php\" method=\"post\"><tr><td>$SEND</td></tr></table>"),
+    'gzip/.htaccess' => "SetOutputFilter DEFLATE\n", 'gzip/a.html' => $PLAIN,
+    'off/.htaccess' => "FormGuardInject Off\n", 'off/a.html' => $PLAIN,
+    'key/.htaccess' => "FormGuard On\nFormGuardCaptcha turnstile\nFormGuardCaptchaSecret s\n", 'key/x.php' => "<?php\n",
+    'ts/.htaccess' => "FormGuard On\nFormGuardCaptcha turnstile\nFormGuardCaptchaSecret s\nFormGuardCaptchaSiteKey 1x\"0<0\nFormGuardCaptchaField tok\nFormGuardCaptchaAction mail\n",
+    'ts/x.php' => "<?php\n", 'services.html' => page(form('/key/x.php'), form('/ts/x.php')),
+    'v3/.htaccess' => "FormGuard On\nFormGuardCaptcha recaptcha-v3\nFormGuardCaptchaSecret s\nFormGuardCaptchaSiteKey k\n", 'v3/x.php' => "<?php\n", 'v3.html' => page(form('/v3/x.php')),
+    'many.html' => page(map { form("/f/x$_.php") } 1 .. 20),
+    'pretty/.htaccess' => "RewriteEngine On\nRewriteRule ^contact\$ /f/contact.php\n", 'pretty.html' => page(form('/pretty/contact')),
+    'dir.html' => page(form('/f/dir/')), 'f/dir/index.php' => "<?php\n",
+    'name.html' => page(form('/f/a%20b%22&amp;\'<.php')), 'f/name/x' => '',
+    'flush.cgi' => script('Content-Type: text/html', page(form('/f/contact.php')), '<p>later</p>'),
+    'json.cgi' => script("Content-Type: application/json\\nETag: \\\"x\\\"\\nContent-Length: 9", '{"a": 1}' . "\n"),
+    'gone.cgi' => script("Status: 404 Not Found\\nContent-Type: text/html; charset=utf-8\\nETag: \\\"x\\\"", $PLAIN),
+    'save.cgi' => script("Content-Type: text/html\\nContent-Disposition: attachment; filename=a.html\\nETag: \\\"x\\\"\\nContent-Length: " . length $PLAIN, $PLAIN),
+    'zip.cgi' => script("Content-Type: text/html\\nContent-Encoding: br\\nETag: \\\"x\\\"\\nContent-Length: " . length $PLAIN, $PLAIN),
+    'ssi/.htaccess' => "Options +Includes\nAddOutputFilter INCLUDES .shtml\nAddType text/html .shtml\n",
+    'ssi/a.shtml' => page('<!--#include virtual="/f/part.html" -->'), 'f/part.html' => form('/f/contact.php'),
+    'err/.htaccess' => "ErrorDocument 404 /a.html\n",
+    'big.html' => page('<p>' . ('x' x 2_600_000), form('/f/contact.php'), 'y' x 2_600_000),
+);
+
+my %SERVER = (
+    files => \%F, modules => [qw(deflate include proxy proxy_http headers)],
+    config => "AddType application/json .json\nAddType application/xhtml+xml .xhtml\nAddType image/png .png\n"
+        . "<VirtualHost 127.0.0.1:\@PORT\@>\nServerName 127.0.0.1\nServerAlias www.shop.example\nProxyPass /app/ http://127.0.0.1:${\ $behind->port}/app/\n"
+        . "<Location /app/>\nFormGuardInject On\nFormGuard On\nFormGuardCaptcha altcha\n</Location>\n</VirtualHost>\n",
+);
+my $OFF = FormGuard::Httpd->new(%SERVER, mpm => 'event', php => 'fpm', files => { %F, '.htaccess' => "FormGuardInject Off\n" },
+    config => $SERVER{config} =~ s/FormGuardInject On//r);
+my $httpd = FormGuard::Httpd->new(%SERVER, mpm => 'event', php => 'fpm');
+my $client = $httpd->client;
+
+# The answer, and that of a server that adds nothing.
+sub both { my ($path, %o) = @_; return map { $_->client->request($o{method} // 'GET', $path, headers => [%HTML, %{$o{headers} || {}}]) } $httpd, $OFF }
+sub head_of { my ($r) = @_; return join "\n", grep { !/^(?:Date|Last-Modified|ETag):/i } split /\r?\n/, $r->head }
+
+sub added_ok
+{
+    my ($path, $want, $name, %o) = @_;
+    my ($got, $never) = both($path, %o);
+    is $got->body, $want, "$path: $name";
+    is $got->header($_), undef, "$path: no $_" for qw(ETag Last-Modified Accept-Ranges);
+    is $got->header('Content-Length') // length $want, length $want, "$path: the length is right";
+    is $got->status, $never->status, "$path: the status is the same";
+    return $got;
+}
+
+sub same_ok
+{
+    my ($path, $name, %o) = @_;
+    my ($got, $never) = both($path, %o);
+    is $got->body, $never->body, "$path: $name";
+    is head_of($got), head_of($never), "$path: with all headers";
+    is !!$got->header($_), !!$never->header($_), "$path: $_" for qw(ETag Last-Modified);
+    return $got;
+}
+
+sub left { my ($why) = @_; return qr/ FG2411: FormGuardInject leaves a form as it is: $why/ }
+
+subtest 'pages' => sub {
+    added_ok('/a.html', $ADDED, 'static');
+    added_ok('/f/self.php', page(with('', '/f/self.php')), 'PHP, sent to itself');
+    added_ok('/f/self.php?x=1', page(with('', '/f/self.php')), 'with a query');
+    added_ok('/app/form.html', page(with('send', '/app/send')), 'behind a proxy');
+    added_ok('/app/slow.cgi', page(with('/app/send', '/app/send')), 'a CGI program behind a proxy');
+    added_ok('/flush.cgi', "$ADDED<p>later</p>", 'a CGI program');
+    added_ok('/gone.cgi', $ADDED, 'of 404');
+    added_ok('/err/none', $ADDED, 'an ErrorDocument');
+    added_ok('/ssi/a.shtml', $ADDED, 'put together');
+    $httpd->log_ok('pages');
+};
+
+subtest 'forms' => sub {
+    added_ok('/f/two.html', page(with('contact.php', '/f/contact.php'), '<h2>Order</h2>', with('./sub/../order.php?a=1#b', '/f/order.php', 1),
+        "<form action=\"/f/contact.php\">$FIELDS<p>$SEND"), 'two forms, and one with GET');
+    my @hosts = map { s/\@PORT\@/$httpd->port/er } 'http://127.0.0.1:@PORT@/f/contact.php', '//WWW.shop.example:@PORT@/f/contact.php';
+    added_ok('/hosts.html', page(form('http://elsewhere.example/f/contact.php'), form('//elsewhere.example/f/contact.php'), form('mailto:a@b.example'),
+        with($hosts[0], '/f/contact.php'), with($hosts[1], '/f/contact.php', 1), form('http://127.0.0.1:1/f/contact.php')), 'this host only');
+    added_ok('/base.html', page('<base href="/f/">', with('contact.php', '/f/contact.php')), 'base');
+    same_ok('/far.html', 'base on another host');
+    same_ok('/other.html', 'not guarded, or another path');
+    same_ok('/none.html', 'no form at all');
+    same_ok('/off/a.html', 'Off in a folder');
+    added_ok('/pretty.html', page(with('/pretty/contact', '/pretty/contact')), 'rewritten');
+    added_ok('/dir.html', page(with('/f/dir/', '/f/dir/')), 'a folder');
+    added_ok('/name.html', page(with('/f/a%20b%22&amp;\'<.php', '/f/a%2520b%2522%26%27%253C.php')), 'an odd name');
+    is $client->get('/.well-known/formguard/challenge?form=/f/a%2520b%2522%26%27%253C.php')->status, 200, 'there is a challenge for it';
+    $httpd->log_ok('forms');
+    my $r = $client->get('/many.html', headers => [%HTML]);
+    is scalar(() = $r->body =~ /<altcha-widget/g), 16, 'so many paths and no more';
+    $httpd->log_ok('many', left('the page has forms for more than 16 paths: '));
+};
+
+subtest 'encodings' => sub {
+    my ($got, $never) = both('/sjis.html');
+    like $got->body, qr/<p>\Q$SCRIPT\E<altcha-widget [^>]*><\/altcha-widget><button>/, 'Shift_JIS';
+    is $got->body =~ s/<script.*altcha-widget>//sr, $never->body, 'and nothing else changes';
+    is $got->header('Content-Type'), $never->header('Content-Type'), 'nor its type';
+    same_ok('/jis.html', 'ISO-2022-JP');
+    same_ok('/utf16.html', 'UTF-16');
+    $httpd->log_ok('encodings');
+};
+
+subtest 'no pages' => sub {
+    same_ok('/a.png', 'an image');
+    same_ok('/a.png', 'a part of an image', headers => { Range => 'bytes=5-20' });
+    same_ok('/a.json', 'JSON');
+    same_ok('/a.txt', 'text');
+    same_ok('/a.xhtml', 'XHTML');
+    same_ok('/json.cgi', 'JSON of a program');
+    same_ok('/save.cgi', 'a page to be saved');
+    same_ok('/app/x.json', 'JSON behind a proxy');
+    my $png = $client->get('/a.png', headers => [%HTML]);
+    is $client->get('/a.png', headers => [%HTML, 'If-None-Match' => $png->header('ETag')])->status, 304, 'an image is still not modified';
+    $httpd->log_ok('no pages');
+    same_ok('/zip.cgi', 'compressed by the program');
+    $httpd->log_ok('compressed', left('the page is compressed before it can be read: '));
+};
+
+subtest 'compressed, HEAD, conditions, ranges' => sub {
+    my $r = $client->get('/gzip/a.html', headers => [%HTML, 'Accept-Encoding' => 'gzip']);
+    is $r->header('Content-Encoding'), 'gzip', 'mod_deflate compresses';
+    gunzip(\$r->{body}, \my $text) or die $GunzipError;
+    is $text, $ADDED, 'what the widget was added to';
+    $r = $client->get('/app/zip/form.html', headers => [%HTML, 'Accept-Encoding' => 'gzip']);
+    gunzip(\$r->{body}, \$text) or die $GunzipError;
+    is $text, page(form('/app/send')), 'compressed behind the proxy: as it was';
+    $r = $client->get('/app/zip/form.html', headers => [%HTML]);
+    is $r->body, page(with('/app/send', '/app/send')), 'not compressed: added';
+    for my $path ('/a.html', '/f/self.php', '/app/form.html') {
+        my ($head, $get) = map { $client->request($_, $path, headers => [%HTML]) } qw(HEAD GET);
+        is $head->status, 200, "$path: HEAD";
+        is $head->header($_), undef, "$path: HEAD has no $_" for qw(ETag Last-Modified Accept-Ranges);
+        is $head->header('Content-Length') // length $get->body, length $get->body, "$path: HEAD has no wrong length";
+    }
+    my $old = $OFF->client->get('/a.html', headers => [%HTML]);
+    my @old = ('If-None-Match' => $old->header('ETag'), 'If-Modified-Since' => $old->header('Last-Modified'));
+    is $OFF->client->get('/a.html', headers => [%HTML, @old])->status, 304, 'a browser has the page as it was';
+    @old = ('If-None-Match' => '*', 'If-Modified-Since' => $old->header('Last-Modified'));
+    is $client->get('/a.html', headers => [@old])->body, $ADDED, 'and is given the one with the widget';
+    is $client->get('/app/form.html', headers => [%HTML, @old])->status, 200, 'behind a proxy, too';
+    $r = $client->get('/a.html', headers => [Range => 'bytes=0-9']);
+    is $r->status, 200, 'no part of a page that changes';
+    is $r->body, $ADDED, 'but all of it';
+    $httpd->log_ok('HEAD', left('the page is compressed before it can be read: '), '*');
+};
+
+subtest 'policies' => sub {
+    same_ok('/csp/a.html', 'the page forbids the script');
+    $httpd->log_ok('told', left(qr/the page's Content-Security-Policy forbids the widget; it needs: script-src 'self': form=\/f\/contact.php page=\/csp\/a.html/));
+    same_ok('/csp/a.html', 'still does');
+    added_ok('/csp/ok/a.html', $ADDED, 'the page allows it');
+    $httpd->log_ok('told once');
+    same_ok('/meta.html', 'forbidden in the page');
+    $httpd->log_ok('meta', left(qr/.*it needs: worker-src blob:/));
+};
+
+subtest 'services' => sub {
+    my $turnstile = '<script src="https://challenges.cloudflare.com/turnstile/v0/api.js" async defer></script>'
+        . '<span class="cf-turnstile" data-sitekey="1x&quot;0&lt;0" data-response-field-name="tok" data-action="mail"></span>';
+    added_ok('/services.html', page(form('/key/x.php'), form('/ts/x.php') =~ s/<p>\K(?=<button)/$turnstile/r), 'Turnstile, with and without a site key');
+    same_ok('/v3.html', 'reCAPTCHA v3');
+    same_ok('/table.html', 'a form that is no element around its fields');
+    $httpd->log_ok('told', left('FormGuardCaptcha turnstile: no FormGuardCaptchaSiteKey is set: form=/key/x.php'),
+        left('FormGuardCaptcha recaptcha-v3: it has no widget'), left('it starts between a table and its cells'));
+};
+
+subtest 'streaming' => sub {
+    my $fifo = $httpd->dir . '/tmp/go';
+    $httpd->write_file('wait.cgi', "#!/usr/bin/perl\n\$| = 1; print \"Content-Type: text/html\\n\\n<form action=/f/contact.php method=post><button>\";\n"
+        . "my \$n = 0; select(undef, undef, undef, 0.01) while !-e '$fifo' && \$n++ < 2000;\nprint '</button></form>end';\n");
+    my $conn = $client->connect;
+    $conn->send("GET /wait.cgi HTTP/1.0\r\n\r\n");
+    my $seen = '';
+    my $read_to = sub {
+        my ($what) = @_;
+        my $end = time + 20;
+        while ($seen !~ $what && time < $end) {
+            my $r = '';
+            vec($r, fileno $conn->socket, 1) = 1;
+            select($r, undef, undef, 1) and sysread $conn->socket, $seen, 4096, length $seen or next;
+        }
+    };
+    $read_to->(qr/<form.*>/);
+    like $seen, qr/<form action=\/f\/contact.php method=post>\z/, 'what may go out is not waited for';
+    open my $fh, '>', $fifo or die $!;
+    $read_to->(qr/end\z/);
+    like $seen, qr/method=post>\Q$SCRIPT\E<altcha-widget[^>]*><\/altcha-widget><button><\/button><\/form>end\z/, 'and the widget is in its place';
+
+    my $big = $F{'big.html'};
+    my $r = $client->get('/big.html', headers => [%HTML]);
+    is length($r->body) - length($big), length($ADDED) - length($PLAIN), '5 MB';
+    ok $r->body eq ($big =~ s/<p>\K(?=<button)/$SCRIPT . widget('\/f\/contact.php')/er =~ s/\\//gr), 'with the widget, and nothing else changed';
+    $httpd->log_ok('streaming');
+};
+
+$_->done for $httpd, $OFF;
+
+my $prefork = FormGuard::Httpd->new(%SERVER, mpm => 'prefork', php => 'mod', files => { map { $_ => $F{$_} } '.htaccess', 'f/.htaccess', 'f/self.php', 'a.html' });
+is $prefork->client->get('/f/self.php', headers => [%HTML])->body, page(with('', '/f/self.php')), 'mod_php';
+is $prefork->client->request('HEAD', '/f/self.php')->status, 200, 'HEAD';
+$prefork->done;
+$behind->done;
+done_testing;
