@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file html_forms.h
- * @brief Finds the forms of an HTML page while it passes by, and the place in each where a captcha's
- *        widget belongs. However the page is cut, it finds the same.
+ * @brief Finds the forms of an HTML page while it passes by, and the place in each where a
+ *        captcha's widget belongs. However the page is cut, it finds the same.
  *
  * The place: before the buttons that end the form, so that the widget stands where people look for
- * it and beside the button in the tree, in the same cell of a table; before `</form>` where there is
- * no submit button. What comes behind a button is held back until the form ends, up to
+ * it and beside the button in the tree, in the same cell of a table; before `</form>` where there
+ * is no submit button. What comes behind a button is held back until the form ends, up to
  * FG_HTML_HOLD_MAX, to see that it is the last one, and that no widget follows it.
  */
 #ifndef FG_HTML_FORMS_H

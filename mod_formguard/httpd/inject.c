@@ -13,32 +13,19 @@
 #include "http_core.h"
 #include "http_protocol.h"
 #include "http_request.h"
-#include "http_vhost.h"
 
-#include "core/action_url.h"
-#include "core/html_forms.h"
-#include "core/widget.h"
+#include "inject.h"
 #include "module.h"
 
 APLOG_USE_MODULE(formguard);
 
 #define FILTER_NAME "FORMGUARD_INJECT"
 
-/* Paths looked up for one page; its other forms stay as they are. */
-#define LOOKUPS_MAX 16
-
 /* Scripts of the page remembered, so that no widget's is added twice. */
 #define SCRIPTS_MAX 64
 
 /* Bytes passed on at a time; of a shorter page all is seen before its headers are sent. */
 #define PASS_SIZE 65536
-
-/* A path that some form is sent to. */
-typedef struct target {
-    const char *path;
-    const char *field; /* of the widget; NULL: none is to be added */
-    fg_widget_t widget;
-} target_t;
 
 typedef struct page {
     request_rec *r;
@@ -50,31 +37,12 @@ typedef struct page {
     int had_data;
     int changed;   /* 1: a widget was added */
     int committed; /* 1: the headers fit a page that is changed */
-    const char *origin;
-    fg_page_url_t url;
-    const char *policies; /* Content-Security-Policy of meta elements, or NULL */
-    int unknown_policy;
-    const target_t *target;      /* of the form that is open */
-    apr_array_header_t *targets; /* target_t * */
+    fg_targets_t *targets;
+    const fg_target_t *target;   /* of the form that is open */
     apr_array_header_t *scripts; /* const char * */
 } page_t;
 
 static ap_filter_rec_t *inject_handle;
-
-/* --- what the owner is told ------------------------------------------------------------------- */
-
-/* Once a site and reason: who has switched it on believes that his forms carry the widget. */
-static void say(request_rec *r, const char *path, const char *why)
-{
-    char form[FG_LOG_PATH_MAX + 1];
-    char page[FG_LOG_PATH_MAX + 1];
-
-    if (fg_say_once_of(apr_pstrcat(r->pool, "inject\n", why, "\n", fg_facts_site(r), NULL))) {
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                      "FG2411: FormGuardInject leaves a form as it is: %s: form=%s page=%s", why,
-                      fg_log_path(form, path), fg_log_path(page, fg_facts_path_asked(r)));
-    }
-}
 
 /* --- which pages ------------------------------------------------------------------------------ */
 
@@ -108,11 +76,20 @@ static int charset_known(const request_rec *r)
     return charset == NULL || fg_html_charset_known(charset + 8, strlen(charset + 8));
 }
 
+/* A refusal of ours, which holds the widget where one is due; an ErrorDocument in its place is a
+ * request of its own. */
+static int is_refusal(request_rec *r)
+{
+    const fg_request_t *fr = ap_get_module_config(r->request_config, &formguard_module);
+
+    return fr != NULL && fr->judged && fr->verdict.outcome == FG_OUT_REFUSE && !fr->verdict.would;
+}
+
 static int is_page(request_rec *r)
 {
     const char *disposition;
 
-    if (!is_type(r->content_type, "text/html") || !charset_known(r) ||
+    if (is_refusal(r) || !is_type(r->content_type, "text/html") || !charset_known(r) ||
         r->status == HTTP_PARTIAL_CONTENT || header_out(r, "Content-Range") != NULL ||
         AP_STATUS_IS_HEADER_ONLY(r->status)) {
         return 0;
@@ -122,7 +99,7 @@ static int is_page(request_rec *r)
         return 0; /* to be saved, not shown */
     }
     if (is_encoded(r)) {
-        say(r, NULL, "the page is compressed before it can be read");
+        fg_inject_say(r, NULL, "the page is compressed before it can be read");
         return 0;
     }
     return 1;
@@ -147,174 +124,24 @@ static void commit(page_t *page)
     }
 }
 
-/* --- where forms are sent to ------------------------------------------------------------------ */
-
-static const char *host_header(const request_rec *r)
-{
-    const char *host = apr_table_get(r->headers_in, "Host");
-
-    return host != NULL ? host : r->server->server_hostname;
-}
-
-static int is_usual_port(const char *port)
-{
-    return *port == '\0' || strcmp(port, "80") == 0 || strcmp(port, "443") == 0;
-}
-
-static int is_here(void *baton, const char *host, const char *port)
-{
-    request_rec *r = ((page_t *)baton)->r;
-    const char *own = strrchr(host_header(r), ':');
-
-    own = own != NULL && strchr(own, ']') == NULL ? own + 1 : "";
-    if (strcmp(port, own) != 0 && !(is_usual_port(port) && is_usual_port(own))) {
-        return 0;
-    }
-    return (r->hostname != NULL && strcasecmp(host, r->hostname) == 0) ||
-           ap_matches_request_vhost(r, host, r->server->port);
-}
-
-/* Swallows what the copy of a filter passes on. */
-static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
-{
-    (void)f;
-    (void)bb;
-    return APR_SUCCESS;
-}
-
-/* The header lines of an answer as they will be sent: `Header` of mod_headers is applied by a filter
- * that comes behind this one. It is run here on copies, and once more, on the answer, at its time. */
-static const char *header_sent(request_rec *r, const char *name)
-{
-    static ap_filter_rec_t sink = {.name = "formguard_sink", .filter_func.out_func = swallow};
-    const request_rec before = *r;
-    const char *lines;
-    const char *error_lines;
-    ap_filter_t *f;
-
-    r->headers_out = apr_table_copy(r->pool, before.headers_out);
-    r->err_headers_out = apr_table_copy(r->pool, before.err_headers_out);
-    for (f = r->output_filters; f != NULL; f = f->next) {
-        if (strcasecmp(f->frec->name, "fixup_headers_out") == 0) {
-            apr_bucket_brigade *none = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-            ap_filter_t end = {.frec = &sink, .r = r, .c = r->connection};
-            ap_filter_t copy = *f;
-
-            copy.next = &end;
-            copy.frec->filter_func.out_func(&copy, none);
-            break;
-        }
-    }
-    lines = apr_table_getm(r->pool, r->headers_out, name);
-    error_lines = apr_table_getm(r->pool, r->err_headers_out, name);
-    r->headers_out = before.headers_out;
-    r->err_headers_out = before.err_headers_out;
-    r->content_type = before.content_type;
-    return lines == NULL || error_lines == NULL
-               ? (lines != NULL ? lines : error_lines)
-               : apr_pstrcat(r->pool, lines, ",", error_lines, NULL);
-}
-
-static int csp_allows(page_t *page, const char *policies, const target_t *target)
-{
-    request_rec *r = page->r;
-    const fg_csp_need_t *lacks;
-
-    if (policies == NULL) {
-        return 1;
-    }
-    lacks = fg_csp_forbids(policies, page->origin, target->widget.needs, r->pool);
-    if (lacks != NULL) {
-        say(r, target->path,
-            apr_psprintf(r->pool,
-                         "the page's Content-Security-Policy forbids the widget; it needs: "
-                         "%s %s",
-                         lacks->directive, lacks->advice));
-    }
-    return lacks == NULL;
-}
-
-static int policies_allow(page_t *page, const target_t *target)
-{
-    request_rec *r = page->r;
-
-    if (page->unknown_policy) {
-        say(r, target->path, "the Content-Security-Policy in the page is too long to be read");
-        return 0;
-    }
-    return csp_allows(page, header_sent(r, "Content-Security-Policy"), target) &&
-           csp_allows(page, page->policies, target);
-}
-
-static void look_up(page_t *page, target_t *target)
-{
-    request_rec *r = page->r;
-    request_rec *lookup = NULL;
-    const fg_policy_t *policy = fg_form_guard(r, target->path, &lookup);
-
-    if (policy != NULL) {
-        const char *why =
-            fg_widget_make(&target->widget, policy, target->path, page->origin, r->pool);
-
-        if (why != NULL) {
-            say(r, target->path,
-                apr_pstrcat(r->pool, "FormGuardCaptcha ", fg_policy_captcha(policy)->name, ": ",
-                            why, NULL));
-        }
-        else if (policies_allow(page, target)) {
-            target->field = apr_pstrdup(r->pool, fg_policy_captcha_field(policy));
-        }
-    }
-    ap_destroy_sub_req(lookup);
-}
-
-static const target_t *target_of(page_t *page, const char *path)
-{
-    target_t *target;
-    int i;
-
-    for (i = 0; i < page->targets->nelts; i++) {
-        target = APR_ARRAY_IDX(page->targets, i, target_t *);
-        if (strcmp(target->path, path) == 0) {
-            return target;
-        }
-    }
-    if (page->targets->nelts == LOOKUPS_MAX) {
-        say(page->r, path, "the page has forms for more than 16 paths");
-        return NULL;
-    }
-    target = apr_pcalloc(page->r->pool, sizeof(*target));
-    target->path = apr_pstrdup(page->r->pool, path);
-    APR_ARRAY_PUSH(page->targets, target_t *) = target;
-    look_up(page, target);
-    return target;
-}
-
 /* --- what the reader of the page tells -------------------------------------------------------- */
 
 static const char *on_form(void *baton, const fg_html_form_t *form)
 {
     page_t *page = baton;
-    request_rec *r = page->r;
-    const char *field = NULL;
-    const char *path;
-    apr_pool_t *pool;
 
-    /* A pool of its own: a page may have any number of forms. */
-    apr_pool_create(&pool, r->pool);
-    path = fg_action_path(form->action, &page->url, pool);
-    page->target = path != NULL ? target_of(page, path) : NULL;
-    if (page->target != NULL && page->target->field != NULL) {
-        field = page->target->field;
-        if (form->in_table) {
-            say(r, path,
-                "it starts between a table and its cells, where no widget's field would "
-                "be sent with it");
-            field = NULL;
-        }
-    }
-    apr_pool_destroy(pool);
-    return field;
+    page->target = fg_targets_of(page->targets, form);
+    return page->target != NULL ? page->target->field : NULL;
+}
+
+static void on_base(void *baton, const char *href)
+{
+    fg_targets_base(((page_t *)baton)->targets, href);
+}
+
+static void on_csp(void *baton, const char *policy)
+{
+    fg_targets_csp(((page_t *)baton)->targets, policy);
 }
 
 static void to_out(page_t *page, apr_bucket *b)
@@ -385,26 +212,6 @@ static void on_widget(void *baton, apr_off_t at)
     add_text(page, widget->element);
 }
 
-static void on_base(void *baton, const char *href)
-{
-    page_t *page = baton;
-
-    page->url.base = apr_pstrdup(page->r->pool, href);
-}
-
-static void on_csp(void *baton, const char *policy)
-{
-    page_t *page = baton;
-
-    if (policy == NULL || (page->policies != NULL && strlen(page->policies) > PASS_SIZE)) {
-        page->unknown_policy = 1;
-        return;
-    }
-    page->policies = page->policies == NULL
-                         ? apr_pstrdup(page->r->pool, policy)
-                         : apr_pstrcat(page->r->pool, page->policies, ",", policy, NULL);
-}
-
 static void on_script(void *baton, const char *src)
 {
     page_t *page = baton;
@@ -420,17 +227,12 @@ static page_t *open_page(request_rec *r)
 {
     static const fg_html_forms_ops_t tells = {on_form, on_widget, on_base, on_csp, on_script};
     page_t *page = apr_pcalloc(r->pool, sizeof(*page));
-    const char *path = fg_path_encode(fg_facts_path_asked(r), r->pool);
 
     page->r = r;
     page->forms = fg_html_forms_create(&tells, page, r->pool);
     page->held = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     page->out = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    page->origin = apr_pstrcat(r->pool, ap_http_scheme(r), "://", host_header(r), NULL);
-    page->url.path = path != NULL && *path == '/' ? path : "/";
-    page->url.is_here = is_here;
-    page->url.baton = page;
-    page->targets = apr_array_make(r->pool, 2, sizeof(target_t *));
+    page->targets = fg_targets_create(r);
     page->scripts = apr_array_make(r->pool, 4, sizeof(const char *));
     return page;
 }

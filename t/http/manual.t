@@ -275,6 +275,12 @@ my %DOES = (
         captcha_rows('ok', ['what PHP gets', { token => 'ok' }, '200x1',
             { body => qr/"post":\{"email":"hanako\@example\.jp","message":"Hello","name":"Hanako"\}/ }]),
     ],
+    FormGuardInject => [
+        [['the page', { method => 'GET', path => '/form.html' }, '200x1',
+            { body => qr{method="post"><script src="/\.well-known/formguard/altcha\.js" type="module" async></script><altcha-widget challenge="[^"]*\?form=/contact\.php" auto="onfocus"></altcha-widget><button>} }]],
+        [['the page', { method => 'GET', path => '/form.html' }, '200x1', { body => qr{<span class="g-recaptcha" data-sitekey="your-site-key"></span><button>} }],
+            ['no token', {}, '403x1', $refused->('FG1400', 403)]],
+    ],
     FormGuardCaptchaMinScore => [
         [['0.7', { token => 'ok-score-0.7-action-contact' }, '200x1'], ['0.6', { token => 'ok-score-0.6-action-contact' }, '403x1', $refused->('FG1406', 403)]],
     ],
@@ -438,6 +444,7 @@ sub vhost
     my @scripts = qw(contact.php other.php inquiry/form.php mail/mail.php uploads/2026/x.php api/contact/new.php);
     $files{"$id/$_"} = \'echo.php' for @scripts;
     $files{"$id/form.cgi"} = \'echo.cgi';
+    $files{"$id/form.html"} = "<form action=\"contact.php\" method=\"post\"><button>Send</button></form>\n";
     $files{"$id/file.txt"} = "text\n";
     $files{"$id/.htaccess"} = $htaccess if defined $htaccess;
     return "<VirtualHost 127.0.0.1:\@PORT\@>\nServerName $id.test\nServerAlias www.example.jp\nDocumentRoot \@HTDOCS\@/$id\n$config</VirtualHost>\n";

@@ -67,6 +67,7 @@ static const char *const one_of_each[] = {
     "FormGuardCaptchaSecret the-secret",
     "FormGuardCaptchaField token",
     "FormGuardCaptchaStrip On",
+    "FormGuardInject On",
     "FormGuardCaptchaMinScore 0",
     "FormGuardCaptchaHostname www.example.org",
     "FormGuardCaptchaAction contact",
@@ -162,7 +163,8 @@ static void the_inner_one_wins(void **state)
     fg_policy_t *inner =
         policy_in("inner", "FormGuard DetectionOnly", "FormGuardMethods PATCH", "FormGuardPath /c",
                   "FormGuardBodyLimit 2M", "FormGuardCaptcha off", "FormGuardCaptchaSecret inner",
-                  "FormGuardCaptchaMinScore 0", "FormGuardCaptchaTimeout 1s",
+                  "FormGuardInject On",
+    "FormGuardCaptchaMinScore 0", "FormGuardCaptchaTimeout 1s",
                   "FormGuardCaptchaSendRemoteIP Off", NULL);
     fg_policy_t *both = fg_policy_merge(outer, inner, pool);
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file inject.h
+ * @brief FormGuardInject: what its filter has to know of where a page's forms are sent to.
+ */
+#ifndef FG_INJECT_H
+#define FG_INJECT_H
+
+#include "httpd.h"
+
+#include "core/html_forms.h"
+#include "core/widget.h"
+
+/** A path that some form of a page is sent to. */
+typedef struct fg_target {
+    const char *path;
+    const char *field; /**< of the widget; NULL: none is to be added */
+    fg_widget_t widget;
+} fg_target_t;
+
+/** All those of a page. */
+typedef struct fg_targets fg_targets_t;
+
+/** None yet; in the request's pool. */
+fg_targets_t *fg_targets_create(request_rec *r);
+
+/** Take note of `<base href>`. */
+void fg_targets_base(fg_targets_t *targets, const char *href);
+
+/** Take note of a Content-Security-Policy in the page. @param policy NULL: it is not known */
+void fg_targets_csp(fg_targets_t *targets, const char *policy);
+
+/** Where a form is sent to; looked up once for each path. @return NULL: it wants no widget */
+const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *form);
+
+/** Tell the owner that a form stays without its widget, once a site and reason.
+ * @param path where it is sent to, or NULL */
+void fg_inject_say(request_rec *r, const char *path, const char *why);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the forms of a page are sent to, and whether a widget may be added to them. */
+#include <string.h>
+
+#include "apr_strings.h"
+
+#include "http_core.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "http_vhost.h"
+
+#include "core/action_url.h"
+#include "inject.h"
+#include "module.h"
+
+APLOG_USE_MODULE(formguard);
+
+/* Paths looked up for one page; its other forms stay as they are. */
+#define LOOKUPS_MAX 16
+
+/* Bytes of the policies in a page. */
+#define POLICIES_MAX 65536
+
+struct fg_targets {
+    request_rec *r;
+    const char *origin;
+    fg_page_url_t url;
+    const char *policies; /* Content-Security-Policy of meta elements, or NULL */
+    int unknown_policy;
+    apr_array_header_t *all; /* fg_target_t * */
+};
+
+/* --- what the owner is told ------------------------------------------------------------------- */
+
+/* Once a site and reason: who has switched it on believes that his forms carry the widget. */
+void fg_inject_say(request_rec *r, const char *path, const char *why)
+{
+    char form[FG_LOG_PATH_MAX + 1];
+    char page[FG_LOG_PATH_MAX + 1];
+
+    if (fg_say_once_of(apr_pstrcat(r->pool, "inject\n", why, "\n", fg_facts_site(r), NULL))) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "FG2411: FormGuardInject leaves a form as it is: %s: form=%s page=%s", why,
+                      fg_log_path(form, path), fg_log_path(page, fg_facts_path_asked(r)));
+    }
+}
+
+/* --- where forms are sent to ------------------------------------------------------------------ */
+
+static const char *host_header(const request_rec *r)
+{
+    const char *host = apr_table_get(r->headers_in, "Host");
+
+    return host != NULL ? host : r->server->server_hostname;
+}
+
+static int is_usual_port(const char *port)
+{
+    return *port == '\0' || strcmp(port, "80") == 0 || strcmp(port, "443") == 0;
+}
+
+static int is_here(void *baton, const char *host, const char *port)
+{
+    request_rec *r = ((fg_targets_t *)baton)->r;
+    const char *own = strrchr(host_header(r), ':');
+
+    own = own != NULL && strchr(own, ']') == NULL ? own + 1 : "";
+    if (strcmp(port, own) != 0 && !(is_usual_port(port) && is_usual_port(own))) {
+        return 0;
+    }
+    return (r->hostname != NULL && strcasecmp(host, r->hostname) == 0) ||
+           ap_matches_request_vhost(r, host, r->server->port);
+}
+
+/* Swallows what the copy of a filter passes on. */
+static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    (void)f;
+    (void)bb;
+    return APR_SUCCESS;
+}
+
+/* The header lines of an answer as they will be sent: `Header` of mod_headers is applied by a
+ * filter that comes behind this one. It is run here on copies, and once more, on the answer, at its
+ * time. */
+static const char *header_sent(request_rec *r, const char *name)
+{
+    static ap_filter_rec_t sink = {.name = "formguard_sink", .filter_func.out_func = swallow};
+    const request_rec before = *r;
+    const char *lines;
+    const char *error_lines;
+    ap_filter_t *f;
+
+    r->headers_out = apr_table_copy(r->pool, before.headers_out);
+    r->err_headers_out = apr_table_copy(r->pool, before.err_headers_out);
+    for (f = r->output_filters; f != NULL; f = f->next) {
+        if (strcasecmp(f->frec->name, "fixup_headers_out") == 0) {
+            apr_bucket_brigade *none = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+            ap_filter_t end = {.frec = &sink, .r = r, .c = r->connection};
+            ap_filter_t copy = *f;
+
+            copy.next = &end;
+            copy.frec->filter_func.out_func(&copy, none);
+            break;
+        }
+    }
+    lines = apr_table_getm(r->pool, r->headers_out, name);
+    error_lines = apr_table_getm(r->pool, r->err_headers_out, name);
+    r->headers_out = before.headers_out;
+    r->err_headers_out = before.err_headers_out;
+    r->content_type = before.content_type;
+    return lines == NULL || error_lines == NULL
+               ? (lines != NULL ? lines : error_lines)
+               : apr_pstrcat(r->pool, lines, ",", error_lines, NULL);
+}
+
+static int csp_allows(fg_targets_t *targets, const char *policies, const fg_target_t *target)
+{
+    request_rec *r = targets->r;
+    const fg_csp_need_t *lacks;
+
+    if (policies == NULL) {
+        return 1;
+    }
+    lacks = fg_csp_forbids(policies, targets->origin, target->widget.needs, r->pool);
+    if (lacks != NULL) {
+        fg_inject_say(
+            r, target->path,
+            apr_psprintf(r->pool,
+                         "the page's Content-Security-Policy forbids the widget; it needs: "
+                         "%s %s",
+                         lacks->directive, lacks->advice));
+    }
+    return lacks == NULL;
+}
+
+static int policies_allow(fg_targets_t *targets, const fg_target_t *target)
+{
+    request_rec *r = targets->r;
+
+    if (targets->unknown_policy) {
+        fg_inject_say(r, target->path,
+                      "the Content-Security-Policy in the page is too long to be read");
+        return 0;
+    }
+    return csp_allows(targets, header_sent(r, "Content-Security-Policy"), target) &&
+           csp_allows(targets, targets->policies, target);
+}
+
+static void look_up(fg_targets_t *targets, fg_target_t *target)
+{
+    request_rec *r = targets->r;
+    request_rec *lookup = NULL;
+    const fg_policy_t *policy = fg_form_guard(r, target->path, &lookup);
+
+    if (policy != NULL) {
+        const char *why =
+            fg_widget_make(&target->widget, policy, target->path, targets->origin, r->pool);
+
+        if (why != NULL) {
+            fg_inject_say(r, target->path,
+                          apr_pstrcat(r->pool, "FormGuardCaptcha ", fg_policy_captcha(policy)->name,
+                                      ": ", why, NULL));
+        }
+        else if (policies_allow(targets, target)) {
+            target->field = apr_pstrdup(r->pool, fg_policy_captcha_field(policy));
+        }
+    }
+    ap_destroy_sub_req(lookup);
+}
+
+static const fg_target_t *target_of(fg_targets_t *targets, const char *path)
+{
+    fg_target_t *target;
+    int i;
+
+    for (i = 0; i < targets->all->nelts; i++) {
+        target = APR_ARRAY_IDX(targets->all, i, fg_target_t *);
+        if (strcmp(target->path, path) == 0) {
+            return target;
+        }
+    }
+    if (targets->all->nelts == LOOKUPS_MAX) {
+        fg_inject_say(targets->r, path, "the page has forms for more than 16 paths");
+        return NULL;
+    }
+    target = apr_pcalloc(targets->r->pool, sizeof(*target));
+    target->path = apr_pstrdup(targets->r->pool, path);
+    APR_ARRAY_PUSH(targets->all, fg_target_t *) = target;
+    look_up(targets, target);
+    return target;
+}
+
+const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *form)
+{
+    const fg_target_t *target = NULL;
+    const char *path;
+    apr_pool_t *pool;
+
+    /* A pool of its own: a page may have any number of forms. */
+    apr_pool_create(&pool, targets->r->pool);
+    path = fg_action_path(form->action, &targets->url, pool);
+    if (path != NULL) {
+        target = target_of(targets, path);
+    }
+    if (target != NULL && target->field != NULL && form->in_table) {
+        fg_inject_say(targets->r, path,
+                      "it starts between a table and its cells, where no "
+                      "widget's field would be sent with it");
+        target = NULL;
+    }
+    apr_pool_destroy(pool);
+    return target != NULL && target->field != NULL ? target : NULL;
+}
+
+/* --- what the page says ----------------------------------------------------------------------- */
+
+void fg_targets_base(fg_targets_t *targets, const char *href)
+{
+    targets->url.base = apr_pstrdup(targets->r->pool, href);
+}
+
+void fg_targets_csp(fg_targets_t *targets, const char *policy)
+{
+    if (policy == NULL || (targets->policies != NULL && strlen(targets->policies) > POLICIES_MAX)) {
+        targets->unknown_policy = 1;
+        return;
+    }
+    targets->policies = targets->policies == NULL
+                            ? apr_pstrdup(targets->r->pool, policy)
+                            : apr_pstrcat(targets->r->pool, targets->policies, ",", policy, NULL);
+}
+
+fg_targets_t *fg_targets_create(request_rec *r)
+{
+    fg_targets_t *targets = apr_pcalloc(r->pool, sizeof(*targets));
+    const char *path = fg_path_encode(fg_facts_path_asked(r), r->pool);
+
+    targets->r = r;
+    targets->origin = apr_pstrcat(r->pool, ap_http_scheme(r), "://", host_header(r), NULL);
+    targets->url.path = path != NULL && *path == '/' ? path : "/";
+    targets->url.is_here = is_here;
+    targets->url.baton = targets;
+    targets->all = apr_array_make(r->pool, 2, sizeof(fg_target_t *));
+    return targets;
+}
