@@ -20,7 +20,8 @@ struct fg_html_forms {
     const fg_html_forms_ops_t *ops;
     void *baton;
     fg_html_tokens_t *tokens;
-    apr_pool_t *pool; /* for values of one tag, cleared */
+    fg_html_kind_t kind; /* of the tag that is read */
+    apr_pool_t *pool;    /* for values of one tag, cleared */
     int stopped;
     int has_base;
     int escape; /* 1: the last byte was ESC */
@@ -113,6 +114,41 @@ static void track_tables(fg_html_forms_t *f, const fg_html_tag_t *tag, fg_html_k
     else if (f->tables <= DEPTH_MAX) {
         f->cell[f->tables - 1] = kind == FG_HTML_CELL && !tag->end;
     }
+}
+
+/* --- at a glance ------------------------------------------------------------------------------ */
+
+/* Where a byte of `x` is 0, and perhaps in bytes above such a one. */
+#define ZERO_BYTES(x) (((x)-0x0101010101010101U) & ~(x)&0x8080808080808080U)
+#define ALL(c)        (0x0101010101010101U * (unsigned char)(c))
+
+int fg_html_may_hold_form(const char *data, apr_size_t len)
+{
+    apr_size_t i = 0;
+    apr_size_t k;
+
+    while (i + 5 <= len) {
+        apr_uint64_t here;
+        apr_uint64_t next;
+        apr_size_t most = i + 8;
+
+        if (i + 9 <= len) { /* eight places at once: `<` with an `f` behind it is rare */
+            memcpy(&here, data + i, 8);
+            memcpy(&next, data + i + 1, 8);
+            next |= ALL(0x20);
+            if ((ZERO_BYTES(here ^ ALL('<')) & ZERO_BYTES(next ^ ALL('f'))) == 0) {
+                i += 8;
+                continue;
+            }
+        }
+        for (k = i; k < most && k + 5 <= len; k++) {
+            if (strncasecmp(data + k, "<form", 5) == 0) {
+                return 1;
+            }
+        }
+        i += 8;
+    }
+    return 0;
 }
 
 /* --- the page's head -------------------------------------------------------------------------- */
@@ -336,16 +372,17 @@ static void read_control(fg_html_forms_t *f, const fg_html_tag_t *tag, fg_html_k
 
 static unsigned int named(void *baton, const fg_html_tag_t *tag)
 {
-    const fg_html_forms_t *f = baton;
+    fg_html_forms_t *f = baton;
     unsigned int mask = 0;
 
+    f->kind = fg_html_kind(tag->name);
     if (tag->end || f->stopped) {
         return 0;
     }
     if (f->field != NULL) {
         mask = FG_HTML_BIT(FG_HTML_CLASS);
     }
-    switch (fg_html_kind(tag->name)) {
+    switch (f->kind) {
     case FG_HTML_FORM:
         return FG_HTML_BIT(FG_HTML_ACTION) | FG_HTML_BIT(FG_HTML_METHOD);
     case FG_HTML_BASE:
@@ -404,7 +441,7 @@ static void html_tag(fg_html_forms_t *f, const fg_html_tag_t *tag, fg_html_kind_
 static fg_html_content_t on_tag(void *baton, const fg_html_tag_t *tag)
 {
     fg_html_forms_t *f = baton;
-    fg_html_kind_t kind = fg_html_kind(tag->name);
+    fg_html_kind_t kind = f->kind;
 
     if (f->stopped) {
         return FG_HTML_MARKUP;

@@ -38,10 +38,16 @@ static const kind_row_t rows[] = {
 
 fg_html_kind_t fg_html_kind(const char *name)
 {
+    /* Where the rows of a letter start, from a to t. */
+    static const unsigned char first[] = {0, 1, 4, 6,  6,  6,  7,  7,  8,  9,
+                                          9, 9, 9, 11, 11, 11, 11, 11, 11, 14};
     apr_size_t i;
 
-    for (i = 0; i < ROWS && rows[i].name[0] <= name[0]; i++) {
-        if (rows[i].name[0] == name[0] && strcmp(rows[i].name, name) == 0) {
+    if (name[0] < 'a' || name[0] > 't') {
+        return FG_HTML_OTHER;
+    }
+    for (i = first[name[0] - 'a']; i < ROWS && rows[i].name[0] == name[0]; i++) {
+        if (rows[i].name[1] == name[1] && strcmp(rows[i].name, name) == 0) {
             return rows[i].kind;
         }
     }

@@ -47,6 +47,7 @@ struct fg_html_tokens {
     fg_html_tag_t tag; /* being read, or the last one */
     apr_size_t name_len;
     unsigned int asked;  /* mask of attributes to keep */
+    int kept;            /* 1: some were asked for */
     char attr[16];       /* name of the attribute being read */
     apr_size_t attr_len; /* may be more than there is room for */
     int keeping;         /* which attribute's value is kept; FG_HTML_ATTRS: none */
@@ -147,11 +148,14 @@ static void end_name(fg_html_tokens_t *t)
         t->name_len = 0;
     }
     t->tag.name[t->name_len] = '\0';
-    memset(t->tag.value, 0, sizeof(t->tag.value));
-    t->tag.cut = 0;
-    t->used = 0;
     t->keeping = FG_HTML_ATTRS;
+    if (t->kept) { /* of the tag before */
+        memset(t->tag.value, 0, sizeof(t->tag.value));
+        t->tag.cut = 0;
+        t->used = 0;
+    }
     t->asked = t->ops->named(t->baton, &t->tag);
+    t->kept = t->asked != 0;
 }
 
 static void end_tag(fg_html_tokens_t *t, apr_off_t to)
@@ -501,6 +505,34 @@ static int raw(fg_html_tokens_t *t, char c, apr_off_t at)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* The attributes of a tag none is asked of, as most are: while they are written as usual, one quoted
+ * value after the other. @return where that ends; the state is that of before an attribute */
+static const char *skip_attrs(const char *p, const char *end)
+{
+    const char *start = p;
+
+    while (p < end) {
+        const char *q = p;
+
+        while (q < end && IS(*q, SPACE)) {
+            q++;
+        }
+        start = q;
+        while (q < end && !IS(*q, ATTRD)) {
+            q++;
+        }
+        if (q == start || end - q < 3 || q[0] != '=' || (q[1] != '"' && q[1] != '\'')) {
+            return start;
+        }
+        q = memchr(q + 2, q[1], (apr_size_t)(end - q - 2));
+        if (q == NULL || q + 1 == end || (q[1] != '>' && !IS(q[1], SPACE))) {
+            return start;
+        }
+        p = q + 1;
+    }
+    return start;
+}
+
 /* To the next byte that means something where most mean nothing. @return `end`: there is none */
 static const char *skip_to(char c, const char *p, const char *end)
 {
@@ -589,6 +621,14 @@ void fg_html_tokens_feed(fg_html_tokens_t *t, const char *data, apr_size_t len)
             break;
         case VALUE_BARE:
             p = read_bare(t, p, end);
+            break;
+        case BEFORE_ATTR:
+            if (t->asked == 0) {
+                p = skip_attrs(p, end);
+            }
+            if (p < end) {
+                p += between(t, *p, t->base + (p - data));
+            }
             break;
         default:
             p += step(t, *p, t->base + (p - data));

@@ -342,6 +342,20 @@ static apr_status_t read_page(ap_filter_t *f, page_t *page, apr_bucket_brigade *
     return rv;
 }
 
+/* A whole page in one piece, as static ones are, without a form: passed on as it is. */
+static int has_nothing(apr_bucket_brigade *bb)
+{
+    apr_bucket *b = APR_BRIGADE_FIRST(bb);
+    const char *data;
+    apr_size_t len;
+
+    return !APR_BUCKET_IS_METADATA(b) &&
+           (APR_BUCKET_IS_FILE(b) || APR_BUCKET_IS_MMAP(b) || b->length < PASS_SIZE) &&
+           APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb)) &&
+           apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) == APR_SUCCESS &&
+           APR_BUCKET_IS_EOS(APR_BUCKET_NEXT(b)) && !fg_html_may_hold_form(data, len);
+}
+
 static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     page_t *page = f->ctx;
@@ -351,7 +365,7 @@ static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         return APR_SUCCESS;
     }
     if (page == NULL) {
-        if (!is_page(f->r)) {
+        if (!is_page(f->r) || has_nothing(bb)) {
             ap_remove_output_filter(f);
             return ap_pass_brigade(f->next, bb);
         }

@@ -444,6 +444,27 @@ static void test_bounds(void **state)
     }
 }
 
+static void test_at_a_glance(void **state)
+{
+    char text[40];
+    size_t at;
+
+    (void)state;
+    for (at = 0; at < sizeof(text); at++) {
+        memset(text, '<', sizeof(text));
+        assert_false(fg_html_may_hold_form(text, at));
+        memset(text, 'f', sizeof(text));
+        assert_false(fg_html_may_hold_form(text, at));
+        if (at + 5 <= sizeof(text)) {
+            memcpy(text + at, at % 2 ? "<form" : "<FoRM", 5);
+            assert_true(fg_html_may_hold_form(text, sizeof(text)));
+            assert_true(fg_html_may_hold_form(text, at + 5));
+            assert_false(fg_html_may_hold_form(text, at + 4));
+            assert_false(fg_html_may_hold_form(text + at + 1, sizeof(text) - at - 1));
+        }
+    }
+}
+
 /* What was read has to go out: it does, but for half a tag. */
 static void test_flush(void **state)
 {
@@ -576,8 +597,8 @@ int main(void)
         cmocka_unit_test(test_where),        cmocka_unit_test(test_which),
         cmocka_unit_test(test_not_fooled),   cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_double_bytes), cmocka_unit_test(test_told),
-        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_flush),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_at_a_glance),
+        cmocka_unit_test(test_flush),        cmocka_unit_test(test_random),
     };
     int failed;
 
