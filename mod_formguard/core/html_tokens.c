@@ -3,90 +3,20 @@
 
 #include <string.h>
 
-/* The states of the standard, those that differ in nothing seen from here taken together. */
-typedef enum state {
-    DATA,
-    TAG_OPEN,
-    END_TAG_OPEN,
-    TAG_NAME,
-    BEFORE_ATTR,
-    ATTR_NAME,
-    AFTER_ATTR,
-    BEFORE_VALUE,
-    VALUE_DOUBLE,
-    VALUE_SINGLE,
-    VALUE_BARE,
-    AFTER_VALUE,
-    SELF_CLOSING,
-    MARKUP_DECLARATION,
-    BOGUS_COMMENT,
-    COMMENT_START,
-    COMMENT_START_DASH,
-    COMMENT,
-    COMMENT_DASH,
-    COMMENT_END,
-    COMMENT_END_BANG,
-    CDATA,
-    PLAINTEXT,
-    /* text up to an end tag, and script */
-    RAW_TEXT,
-    RAW_LESS,
-    RAW_BANG,
-    RAW_BANG_DASH,
-    RAW_END_NAME,
-    RAW_START_NAME
-} state_t;
+#include "html_tokens_internal.h"
 
 #define CDATA_OPEN "[CDATA["
 
-struct fg_html_tokens {
-    const fg_html_ops_t *ops;
-    void *baton;
-    state_t state;
-    apr_off_t base;    /* bytes read before this call */
-    fg_html_tag_t tag; /* being read, or the last one */
-    apr_size_t name_len;
-    unsigned int asked;  /* mask of attributes to keep */
-    int kept;            /* 1: some were asked for */
-    char attr[16];       /* name of the attribute being read */
-    apr_size_t attr_len; /* may be more than there is room for */
-    int keeping;         /* which attribute's value is kept; FG_HTML_ATTRS: none */
-    apr_size_t used;     /* bytes of `values` */
-    char values[FG_HTML_VALUES_MAX];
-    char opened[FG_HTML_NAME_MAX + 1]; /* whose end tag ends the text */
-    apr_size_t matched;                /* of a markup declaration, or brackets of `]]>` */
-    int cdata;
-    int script;  /* 1: the text is a script's */
-    int escaped; /* script: 1 behind `<!--`, 2 behind a `<script` in that */
-    int dashes;  /* script: `-` in a row, 2 at most */
-};
-
-/* Names of fg_html_attr_t. */
-static const char *const attr_names[FG_HTML_ATTRS] = {
-    "action", "charset", "class", "content", "href", "http-equiv", "method", "name", "src", "type"};
-
-/* Which bytes end a name or a bare value, and which white space is. */
-#define SPACE 1
-#define NAMED 2 /* white space, `/`, `>` */
-#define ATTRD 4 /* the same and `=` */
-static const unsigned char kinds[256] = {
+const unsigned char fg_html_bytes[256] = {
     ['\t'] = SPACE | NAMED | ATTRD, ['\n'] = SPACE | NAMED | ATTRD,
     ['\f'] = SPACE | NAMED | ATTRD, ['\r'] = SPACE | NAMED | ATTRD,
     [' '] = SPACE | NAMED | ATTRD,  ['/'] = NAMED | ATTRD,
     ['>'] = NAMED | ATTRD,          ['='] = ATTRD,
 };
 
-#define IS(c, kind) ((kinds[(unsigned char)(c)] & (kind)) != 0)
-
-static int is_alpha(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
+/* Names of fg_html_attr_t. */
+static const char *const attr_names[FG_HTML_ATTRS] = {
+    "action", "charset", "class", "content", "href", "http-equiv", "method", "name", "src", "type"};
 
 fg_html_tokens_t *fg_html_tokens_create(const fg_html_ops_t *ops, void *baton, apr_pool_t *pool)
 {
@@ -142,7 +72,7 @@ static void start_tag(fg_html_tokens_t *t, int end)
     t->state = TAG_NAME;
 }
 
-static void end_name(fg_html_tokens_t *t)
+void fg_html_end_name(fg_html_tokens_t *t)
 {
     if (t->name_len > FG_HTML_NAME_MAX) {
         t->name_len = 0;
@@ -237,7 +167,7 @@ static const char *read_name(fg_html_tokens_t *t, const char *p, const char *end
 {
     for (; p < end; p++) {
         if (IS(*p, NAMED)) {
-            end_name(t);
+            fg_html_end_name(t);
             t->state = BEFORE_ATTR;
             return p;
         }
@@ -421,92 +351,10 @@ static void comment(fg_html_tokens_t *t, char c)
     }
 }
 
-/* --- text up to an end tag -------------------------------------------------------------------- */
-
-static int raw_text(fg_html_tokens_t *t, char c, apr_off_t at)
-{
-    if (c == '<') {
-        t->state = RAW_LESS;
-        t->tag.from = at;
-        t->dashes = 0;
-    }
-    else if (t->escaped != 0) {
-        if (c == '>' && t->dashes == 2) {
-            t->escaped = 0;
-        }
-        t->dashes = c != '-' ? 0 : t->dashes < 2 ? t->dashes + 1 : 2;
-    }
-    return 1;
-}
-
-/* The name behind `</`, or behind `<` in an escaped script. */
-static int raw_name(fg_html_tokens_t *t, char c)
-{
-    int is_end = t->state == RAW_END_NAME;
-
-    if (is_alpha(c)) {
-        if (t->name_len < FG_HTML_NAME_MAX) {
-            t->tag.name[t->name_len] = lower(c);
-        }
-        t->name_len += t->name_len <= FG_HTML_NAME_MAX;
-        return 1;
-    }
-    t->state = RAW_TEXT;
-    if (!IS(c, NAMED) || t->name_len > FG_HTML_NAME_MAX) {
-        return 0;
-    }
-    t->tag.name[t->name_len] = '\0';
-    if (t->escaped == 2 || !is_end) { /* in an escaped script: a script in it ends or starts */
-        if (strcmp(t->tag.name, "script") == 0) {
-            t->escaped = is_end ? 1 : 2;
-        }
-        return 1;
-    }
-    if (strcmp(t->tag.name, t->opened) == 0) {
-        t->tag.end = 1;
-        t->tag.closed = 0;
-        end_name(t);
-        t->state = BEFORE_ATTR;
-    }
-    return 0;
-}
-
-static int raw(fg_html_tokens_t *t, char c, apr_off_t at)
-{
-    switch (t->state) {
-    case RAW_TEXT:
-        return raw_text(t, c, at);
-    case RAW_LESS:
-        t->name_len = 0;
-        if (c == '/') {
-            t->state = RAW_END_NAME;
-            return 1;
-        }
-        if (t->script && t->escaped == 0 && c == '!') {
-            t->state = RAW_BANG;
-            return 1;
-        }
-        t->state = t->escaped == 1 && is_alpha(c) ? RAW_START_NAME : RAW_TEXT;
-        return 0;
-    case RAW_BANG:
-        t->state = c == '-' ? RAW_BANG_DASH : RAW_TEXT;
-        return c == '-';
-    case RAW_BANG_DASH:
-        t->state = RAW_TEXT;
-        if (c == '-') {
-            t->escaped = 1;
-            t->dashes = 2;
-        }
-        return c == '-';
-    default:
-        return raw_name(t, c);
-    }
-}
-
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* The attributes of a tag none is asked of, as most are: while they are written as usual, one quoted
- * value after the other. @return where that ends; the state is that of before an attribute */
+/* The attributes of a tag none is asked of, as most are: while they are written as usual, one
+ * quoted value after the other. @return where that ends, in the state of before an attribute */
 static const char *skip_attrs(const char *p, const char *end)
 {
     const char *start = p;
@@ -594,7 +442,7 @@ static int step(fg_html_tokens_t *t, char c, apr_off_t at)
     case RAW_BANG_DASH:
     case RAW_END_NAME:
     case RAW_START_NAME:
-        return raw(t, c, at);
+        return fg_html_raw(t, c, at);
     default:
         return between(t, c, at);
     }
