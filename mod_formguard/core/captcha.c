@@ -70,6 +70,7 @@ static const fg_captcha_provider_t services[] = {
     {
         .name = "hcaptcha",
         .field = "h-captcha-response",
+        .compat_field = "g-recaptcha-response",
         .endpoint = "https://api.hcaptcha.com/siteverify",
         .life = apr_time_from_sec(120),
         .token_max = 16384,
@@ -81,6 +82,7 @@ static const fg_captcha_provider_t services[] = {
     {
         .name = "turnstile",
         .field = "cf-turnstile-response",
+        .compat_field = "g-recaptcha-response",
         .endpoint = "https://challenges.cloudflare.com/turnstile/v0/siteverify",
         .life = apr_time_from_sec(300),
         .token_max = 2048,

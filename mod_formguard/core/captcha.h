@@ -75,6 +75,8 @@ typedef enum fg_carries {
 struct fg_captcha_provider {
     const char *name;                        /**< as written in the configuration */
     const char *field;                       /**< where its widget puts the token */
+    const char *compat_field;                /**< where it puts it a second time, as
+                                                reCAPTCHA does; or NULL */
     const char *endpoint;                    /**< the vendor's URL; NULL: nobody is asked */
     const char *hosts[FG_CAPTCHA_HOSTS_MAX]; /**< more hosts of the vendor with the same path */
     apr_interval_time_t life;                /**< how long a token lives, microseconds */

@@ -26,13 +26,6 @@ static const fg_layer_t *asker(const fg_case_t *c, const fg_layer_t *layer)
     return NULL;
 }
 
-/* Their widgets send the token a second time, as reCAPTCHA does (data-recaptchacompat of hCaptcha,
- * compat=recaptcha of Turnstile). */
-static int poses_as_recaptcha(const fg_captcha_provider_t *provider)
-{
-    return strcmp(provider->name, "hcaptcha") == 0 || strcmp(provider->name, "turnstile") == 0;
-}
-
 static int stripped_fields(const fg_policy_t *policy, const char *names[3])
 {
     const fg_captcha_provider_t *provider = fg_policy_captcha(policy);
@@ -41,14 +34,14 @@ static int stripped_fields(const fg_policy_t *policy, const char *names[3])
     if (fg_policy_captcha_by_application(policy)) {
         return 0; /* which could ask about nothing then */
     }
-    if (fg_policy_strips(policy, strcmp(provider->name, FG_CHALLENGE_FIELD) == 0)) {
+    if (fg_policy_strips(policy, provider->ask == NULL)) {
         names[count++] = fg_policy_captcha_field(policy);
     }
     if (fg_policy_falls_back(policy) && fg_policy_strips(policy, 1)) {
         names[count++] = FG_CHALLENGE_FIELD;
     }
-    if (poses_as_recaptcha(provider) && fg_policy_strips(policy, 0)) {
-        names[count++] = "g-recaptcha-response";
+    if (provider->compat_field != NULL && fg_policy_strips(policy, 0)) {
+        names[count++] = provider->compat_field;
     }
     return count;
 }

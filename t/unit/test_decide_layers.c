@@ -492,6 +492,24 @@ static void the_answer_to_the_built_in_challenge_is_for_nobody_else(void **state
     assert_string_equal(stripped(body), "a=1&g-recaptcha-response=2&b=4");
 }
 
+/* The widgets of hCaptcha and Turnstile send the token as reCAPTCHA does, too. */
+static void a_second_copy_of_the_token_goes_with_the_first(void **state)
+{
+    const char *body = "a=1&g-recaptcha-response=2&h-captcha-response=3&cf-turnstile-response=4";
+
+    (void)state;
+    configure("FormGuardCaptcha hcaptcha");
+    assert_string_equal(stripped(body), body);
+    configure("FormGuardCaptchaStrip On");
+    assert_string_equal(stripped(body), "a=1&cf-turnstile-response=4");
+    configure("FormGuardCaptcha turnstile");
+    assert_string_equal(stripped(body), "a=1&h-captcha-response=3");
+    configure("FormGuardCaptcha recaptcha-v2");
+    assert_string_equal(stripped(body), "a=1&h-captcha-response=3&cf-turnstile-response=4");
+    configure("FormGuardCaptcha friendly");
+    assert_string_equal(stripped(body), body);
+}
+
 static void detection_strips_nothing(void **state)
 {
     int still;
@@ -531,6 +549,7 @@ int main(void)
         TEST(over_pass_is_for_the_layer_that_says_it),
         TEST(the_layer_that_asks_says_whether_its_field_goes),
         TEST(the_answer_to_the_built_in_challenge_is_for_nobody_else),
+        TEST(a_second_copy_of_the_token_goes_with_the_first),
         TEST(detection_strips_nothing),
     };
 
