@@ -8,6 +8,7 @@ FormGuard::Client - an HTTP/1.1 client that sends exactly the bytes a test wants
 =head1 SYNOPSIS
 
     my $c = FormGuard::Client->new(port => $port);          # or $httpd->client
+    my $c = $httpd->client(local => '127.0.0.7');           # connects from there
     my $r = $c->get('/');
     my $r = $c->post('/contact.php', form => { name => 'A' }, from => '203.0.113.7');
     my $r = $c->post('/f', multipart => [ name => 'A', file => { filename => 'a.txt', type => 'text/plain', content => 'x' } ]);
@@ -60,7 +61,8 @@ sub connect
 {
     my ($self) = @_;
     my $s = IO::Socket::INET->new(
-        PeerAddr => $self->{host}, PeerPort => $self->{port}, Proto => 'tcp', Timeout => $self->{timeout}
+        PeerAddr => $self->{host}, PeerPort => $self->{port}, Proto => 'tcp', Timeout => $self->{timeout},
+        $self->{local} ? (LocalAddr => $self->{local}) : ()
     ) or die "connect to $self->{host}:$self->{port}: $!\n";
     binmode $s;
     $s->blocking(0);
