@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands behind every contender: a form that reads its body as PHP does and costs next to nothing else, and
- * marks for callgrind, so that one server under it measures any number of works.
+/* What stands behind every contender: a form that reads its body as PHP does and costs next to
+ * nothing else, and marks for callgrind, so that one server under it measures any number of works.
  *
- *     SetHandler bench-form     POST: reads the body, answers "ran"; ?ms=500 takes so long, as a mailer does
- *     SetHandler bench-mark     ?on ?off callgrind counts; ?dump=NAME writes what it counted since the last one
+ *     SetHandler bench-form     reads the body, answers "ran"; ?ms=500 takes so long, as a mailer
+ *     SetHandler bench-mark     ?on ?off callgrind counts; ?dump=NAME what it counted since the last
  */
 #include <stdlib.h>
 #include <string.h>
