@@ -3,7 +3,7 @@
  * nothing else, and marks for callgrind, so that one server under it measures any number of works.
  *
  *     SetHandler bench-form     reads the body, answers "ran"; ?ms=500 takes so long, as a mailer
- *     SetHandler bench-mark     ?on ?off callgrind counts; ?dump=NAME what it counted since the last
+ *     SetHandler bench-mark     ?on ?off: callgrind counts; ?dump=NAME: what it counted since then
  */
 #include <stdlib.h>
 #include <string.h>

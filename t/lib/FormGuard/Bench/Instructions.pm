@@ -146,10 +146,9 @@ sub _fill
 sub _lines
 {
     my ($server) = @_;
-    my $n = 0;
     open my $fh, '<', $server->dir . '/logs/error_log' or return 0;
-    $n++ while <$fh>;
-    return $n;
+    my @lines = <$fh>;
+    return scalar @lines;
 }
 
 # nginx has no marks: the whole of two runs.
