@@ -8,10 +8,11 @@
 
 #include "html_entities.h"
 #include "html_names.h"
+#include "html_skip.h"
 #include "html_tokens.h"
 
-/* Open svg, math, and what in them holds HTML again; tables and their cells. What is nested deeper
- * is taken for the innermost that fits. */
+/* Open svg, math, and what in them holds HTML again. What is nested deeper is taken for the
+ * innermost that fits. */
 #define DEPTH_MAX 32
 
 typedef enum foreign { FOREIGN, HTML_AGAIN } foreign_t;
@@ -28,9 +29,8 @@ struct fg_html_forms {
     int dirty;  /* 1: `pool` holds something */
     unsigned int templates;
     unsigned int foreigns;
-    unsigned int tables;
     unsigned char foreign[DEPTH_MAX]; /* foreign_t */
-    unsigned char cell[DEPTH_MAX];    /* 1: in a cell of that table */
+    fg_html_tables_t tables;
     /* the form that is open */
     int in_form;
     const char *field;   /* of the widget it wants; NULL: none, or it has one */
@@ -94,61 +94,24 @@ static void track_foreign(fg_html_forms_t *f, const fg_html_tag_t *tag, fg_html_
 
 static int between_cells(const fg_html_forms_t *f)
 {
-    return f->tables > 0 && f->tables <= DEPTH_MAX && !f->cell[f->tables - 1];
+    const fg_html_tables_t *tables = &f->tables;
+
+    return tables->depth > 0 && tables->depth <= FG_HTML_TABLES_MAX &&
+           !tables->cell[tables->depth - 1];
 }
 
-static void track_tables(fg_html_forms_t *f, const fg_html_tag_t *tag, fg_html_kind_t kind)
+static void track_tables(fg_html_tables_t *tables, const fg_html_tag_t *tag, fg_html_kind_t kind)
 {
-    if (kind == FG_HTML_TABLE && !tag->end) {
-        f->tables++;
-        if (f->tables <= DEPTH_MAX) {
-            f->cell[f->tables - 1] = 0;
-        }
+    if (kind != FG_HTML_TABLE) {
+        fg_html_tables_mark(tables, kind == FG_HTML_CELL && !tag->end);
     }
-    else if (f->tables == 0) {
-        return;
+    else if (!tag->end) {
+        tables->depth++;
+        fg_html_tables_mark(tables, 0);
     }
-    else if (kind == FG_HTML_TABLE) {
-        f->tables--;
+    else if (tables->depth > 0) {
+        tables->depth--;
     }
-    else if (f->tables <= DEPTH_MAX) {
-        f->cell[f->tables - 1] = kind == FG_HTML_CELL && !tag->end;
-    }
-}
-
-/* --- at a glance ------------------------------------------------------------------------------ */
-
-/* Where a byte of `x` is 0, and perhaps in bytes above such a one. */
-#define ZERO_BYTES(x) (((x)-0x0101010101010101U) & ~(x)&0x8080808080808080U)
-#define ALL(c)        (0x0101010101010101U * (unsigned char)(c))
-
-int fg_html_may_hold_form(const char *data, apr_size_t len)
-{
-    apr_size_t i = 0;
-    apr_size_t k;
-
-    while (i + 5 <= len) {
-        apr_uint64_t here;
-        apr_uint64_t next;
-        apr_size_t most = i + 8;
-
-        if (i + 9 <= len) { /* eight places at once: `<` with an `f` behind it is rare */
-            memcpy(&here, data + i, 8);
-            memcpy(&next, data + i + 1, 8);
-            next |= ALL(0x20);
-            if ((ZERO_BYTES(here ^ ALL('<')) & ZERO_BYTES(next ^ ALL('f'))) == 0) {
-                i += 8;
-                continue;
-            }
-        }
-        for (k = i; k < most && k + 5 <= len; k++) {
-            if (strncasecmp(data + k, "<form", 5) == 0) {
-                return 1;
-            }
-        }
-        i += 8;
-    }
-    return 0;
 }
 
 /* --- the page's head -------------------------------------------------------------------------- */
@@ -370,6 +333,17 @@ static void read_control(fg_html_forms_t *f, const fg_html_tag_t *tag, fg_html_k
 
 /* --- what the tokenizer tells ----------------------------------------------------------------- */
 
+static const char *skip(void *baton, const char *p, const char *end)
+{
+    fg_html_forms_t *f = baton;
+
+    if (f->foreigns > 0 || f->templates > 0) {
+        p = memchr(p, '<', (apr_size_t)(end - p));
+        return p != NULL ? p : end;
+    }
+    return fg_html_skip(p, end, &f->tables, f->field != NULL);
+}
+
 static unsigned int named(void *baton, const fg_html_tag_t *tag)
 {
     fg_html_forms_t *f = baton;
@@ -423,7 +397,7 @@ static void html_tag(fg_html_forms_t *f, const fg_html_tag_t *tag, fg_html_kind_
     case FG_HTML_TABLE:
     case FG_HTML_CELL:
     case FG_HTML_ROW:
-        track_tables(f, tag, kind);
+        track_tables(&f->tables, tag, kind);
         break;
     case FG_HTML_BASE:
     case FG_HTML_META:
@@ -472,7 +446,7 @@ static fg_html_content_t on_tag(void *baton, const fg_html_tag_t *tag)
 
 fg_html_forms_t *fg_html_forms_create(const fg_html_forms_ops_t *ops, void *baton, apr_pool_t *pool)
 {
-    static const fg_html_ops_t tells = {named, on_tag};
+    static const fg_html_ops_t tells = {skip, named, on_tag};
     fg_html_forms_t *f = apr_pcalloc(pool, sizeof(*f));
 
     f->ops = ops;
@@ -577,4 +551,9 @@ apr_off_t fg_html_forms_safe(const fg_html_forms_t *f)
 int fg_html_forms_stopped(const fg_html_forms_t *f)
 {
     return f->stopped;
+}
+
+int fg_html_forms_idle(const fg_html_forms_t *f)
+{
+    return f->field == NULL;
 }

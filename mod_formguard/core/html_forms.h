@@ -60,9 +60,9 @@ apr_off_t fg_html_forms_safe(const fg_html_forms_t *forms);
 /** 1 if the rest of the page needs not be read: it is in an encoding that is not understood. */
 int fg_html_forms_stopped(const fg_html_forms_t *forms);
 
-/** 0 if there is no `<form`, in letters of any case, in a whole page: then there is nothing to be
- * found in it. Much faster than reading it. */
-int fg_html_may_hold_form(const char *data, apr_size_t len);
+/** 1 if the page may be passed on, and what comes needs not be read before fg_html_glance() finds a
+ * `<form`: no form waits for its widget. */
+int fg_html_forms_idle(const fg_html_forms_t *forms);
 
 /** 1 if text in that encoding, a name as in `charset=`, can be read: it is one browsers know of
  * which ASCII is a part in each place. */

@@ -353,34 +353,6 @@ static void comment(fg_html_tokens_t *t, char c)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* The attributes of a tag none is asked of, as most are: while they are written as usual, one
- * quoted value after the other. @return where that ends, in the state of before an attribute */
-static const char *skip_attrs(const char *p, const char *end)
-{
-    const char *start = p;
-
-    while (p < end) {
-        const char *q = p;
-
-        while (q < end && IS(*q, SPACE)) {
-            q++;
-        }
-        start = q;
-        while (q < end && !IS(*q, ATTRD)) {
-            q++;
-        }
-        if (q == start || end - q < 3 || q[0] != '=' || (q[1] != '"' && q[1] != '\'')) {
-            return start;
-        }
-        q = memchr(q + 2, q[1], (apr_size_t)(end - q - 2));
-        if (q == NULL || q + 1 == end || (q[1] != '>' && !IS(q[1], SPACE))) {
-            return start;
-        }
-        p = q + 1;
-    }
-    return start;
-}
-
 /* To the next byte that means something where most mean nothing. @return `end`: there is none */
 static const char *skip_to(char c, const char *p, const char *end)
 {
@@ -393,7 +365,7 @@ static const char *skip(const fg_html_tokens_t *t, const char *p, const char *en
 {
     switch (t->state) {
     case DATA:
-        return skip_to('<', p, end);
+        return t->ops->skip(t->baton, p, end);
     case COMMENT:
         return skip_to('-', p, end);
     case BOGUS_COMMENT:
@@ -469,14 +441,6 @@ void fg_html_tokens_feed(fg_html_tokens_t *t, const char *data, apr_size_t len)
             break;
         case VALUE_BARE:
             p = read_bare(t, p, end);
-            break;
-        case BEFORE_ATTR:
-            if (t->asked == 0) {
-                p = skip_attrs(p, end);
-            }
-            if (p < end) {
-                p += between(t, *p, t->base + (p - data));
-            }
             break;
         default:
             p += step(t, *p, t->base + (p - data));

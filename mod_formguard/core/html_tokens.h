@@ -59,6 +59,9 @@ typedef enum fg_html_content {
 
 /** What is told while a page is read. */
 typedef struct fg_html_ops {
+    /** Between tags. @return the `<` of the next one that is to be read, or that `end` cuts off;
+     * `end` if there is none */
+    const char *(*skip)(void *baton, const char *p, const char *end);
     /** A tag's name was read. @return mask of the attributes whose values are to be kept */
     unsigned int (*named)(void *baton, const fg_html_tag_t *tag);
     /** A tag was read. @return how to go on behind a start tag */

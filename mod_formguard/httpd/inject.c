@@ -14,6 +14,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 
+#include "core/html_skip.h"
 #include "inject.h"
 #include "module.h"
 
@@ -24,20 +25,26 @@ APLOG_USE_MODULE(formguard);
 /* Scripts of the page remembered, so that no widget's is added twice. */
 #define SCRIPTS_MAX 64
 
+/* Bytes that were passed on and may have to be read yet; of a file in one piece all. */
+#define UNREAD_MAX 65536
+
 /* Bytes passed on at a time; of a shorter page all is seen before its headers are sent. */
 #define PASS_SIZE 65536
 
 typedef struct page {
     request_rec *r;
-    fg_html_forms_t *forms;
+    fg_html_glance_t glance;
+    fg_html_forms_t *forms; /* NULL: nothing was read yet */
+    fg_targets_t *targets;
+    apr_bucket_brigade *unread; /* passed on, and read when a form comes */
+    apr_size_t unread_size;
     apr_bucket_brigade *held; /* read, and not to be passed on yet */
     apr_off_t held_from;      /* bytes from the start of the page */
     apr_bucket_brigade *out;
     apr_off_t out_size;
     int had_data;
-    int changed;   /* 1: a widget was added */
-    int committed; /* 1: the headers fit a page that is changed */
-    fg_targets_t *targets;
+    int changed;                 /* 1: a widget was added */
+    int committed;               /* 1: the headers fit a page that is changed */
     const fg_target_t *target;   /* of the form that is open */
     apr_array_header_t *scripts; /* const char * */
 } page_t;
@@ -225,16 +232,66 @@ static void on_script(void *baton, const char *src)
 
 static page_t *open_page(request_rec *r)
 {
-    static const fg_html_forms_ops_t tells = {on_form, on_widget, on_base, on_csp, on_script};
     page_t *page = apr_pcalloc(r->pool, sizeof(*page));
 
     page->r = r;
-    page->forms = fg_html_forms_create(&tells, page, r->pool);
+    page->unread = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     page->held = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     page->out = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    page->targets = fg_targets_create(r);
-    page->scripts = apr_array_make(r->pool, 4, sizeof(const char *));
     return page;
+}
+
+/* There is a form, or more than can wait: read what was put off, and these bytes. */
+static apr_status_t read_on(page_t *page, const char *data, apr_size_t len)
+{
+    static const fg_html_forms_ops_t tells = {on_form, on_widget, on_base, on_csp, on_script};
+    request_rec *r = page->r;
+    apr_bucket *b;
+
+    if (page->forms == NULL) {
+        page->forms = fg_html_forms_create(&tells, page, r->pool);
+        page->targets = fg_targets_create(r);
+        page->scripts = apr_array_make(r->pool, 4, sizeof(const char *));
+    }
+    for (b = APR_BRIGADE_FIRST(page->unread); b != APR_BRIGADE_SENTINEL(page->unread);
+         b = APR_BUCKET_NEXT(b)) {
+        const char *before;
+        apr_size_t n;
+        apr_status_t rv = apr_bucket_read(b, &before, &n, APR_BLOCK_READ);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        fg_html_forms_feed(page->forms, before, n);
+    }
+    apr_brigade_cleanup(page->unread);
+    page->unread_size = 0;
+    fg_html_forms_feed(page->forms, data, len);
+    return release(page, fg_html_forms_safe(page->forms));
+}
+
+/* Without a form in it, the last bucket of those held goes out, and may never have to be read.
+ * @return APR_ENOTIMPL: it has to be now */
+static apr_status_t put_off(page_t *page, apr_size_t len)
+{
+    apr_bucket *b = APR_BRIGADE_LAST(page->held);
+    apr_bucket *copy;
+    apr_status_t rv;
+
+    if (page->unread_size + len > UNREAD_MAX &&
+        !(page->unread_size == 0 && APR_BUCKET_IS_MMAP(b))) {
+        return APR_ENOTIMPL;
+    }
+    rv = apr_bucket_setaside(b, page->r->pool);
+    if (rv == APR_SUCCESS || rv == APR_ENOTIMPL) {
+        rv = apr_bucket_copy(b, &copy);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    APR_BRIGADE_INSERT_TAIL(page->unread, copy);
+    page->unread_size += len;
+    return release(page, page->held_from + (apr_off_t)len);
 }
 
 static apr_status_t pass_out(ap_filter_t *f, page_t *page)
@@ -248,6 +305,17 @@ static apr_status_t pass_out(ap_filter_t *f, page_t *page)
     apr_brigade_cleanup(page->out);
     page->out_size = 0;
     return rv;
+}
+
+static int is_idle(const page_t *page)
+{
+    return page->forms == NULL || fg_html_forms_idle(page->forms);
+}
+
+/* Up to where it may be passed on of what is held. */
+static apr_off_t safe_to(const page_t *page)
+{
+    return is_idle(page) ? page->held_from : fg_html_forms_safe(page->forms);
 }
 
 /* Nothing more is to be seen: pass on what is left, unread. */
@@ -280,13 +348,11 @@ static apr_status_t take(ap_filter_t *f, page_t *page, apr_bucket *b, apr_read_t
     APR_BUCKET_REMOVE(b);
     APR_BRIGADE_INSERT_TAIL(page->held, b);
     page->had_data |= len > 0;
-    fg_html_forms_feed(page->forms, data, len);
-    rv = release(page, fg_html_forms_safe(page->forms));
-    if (rv == APR_SUCCESS && page->out_size >= PASS_SIZE) {
-        commit(page);
-        rv = pass_out(f, page);
+    rv = APR_ENOTIMPL;
+    if (!fg_html_glance(&page->glance, data, len) && is_idle(page)) {
+        rv = put_off(page, len);
     }
-    return rv;
+    return rv == APR_ENOTIMPL ? read_on(page, data, len) : rv;
 }
 
 static apr_status_t set_aside(page_t *page)
@@ -304,6 +370,11 @@ static apr_status_t set_aside(page_t *page)
     return APR_SUCCESS;
 }
 
+static int is_end(const apr_bucket_brigade *bb)
+{
+    return !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_FIRST(bb));
+}
+
 static apr_status_t read_page(ap_filter_t *f, page_t *page, apr_bucket_brigade *bb)
 {
     apr_read_type_e block = APR_NONBLOCK_READ;
@@ -313,22 +384,30 @@ static apr_status_t read_page(ap_filter_t *f, page_t *page, apr_bucket_brigade *
         apr_bucket *b = APR_BRIGADE_FIRST(bb);
 
         if (APR_BUCKET_IS_EOS(b)) {
-            fg_html_forms_end(page->forms);
+            if (!is_idle(page)) {
+                fg_html_forms_end(page->forms);
+            }
             if (!page->had_data && page->r->header_only) {
                 commit(page); /* what its page would hold is not known */
             }
             return finish(f, page, bb);
         }
-        if (AP_BUCKET_IS_ERROR(b) || fg_html_forms_stopped(page->forms)) {
+        if (AP_BUCKET_IS_ERROR(b) || (page->forms != NULL && fg_html_forms_stopped(page->forms))) {
             return finish(f, page, bb);
         }
         if (!APR_BUCKET_IS_METADATA(b)) {
             rv = take(f, page, b, &block);
+            if (rv == APR_SUCCESS && page->out_size >= PASS_SIZE && !is_end(bb)) {
+                commit(page);
+                rv = pass_out(f, page);
+            }
             continue;
         }
         if (APR_BUCKET_IS_FLUSH(b)) {
-            fg_html_forms_flush(page->forms);
-            rv = release(page, fg_html_forms_safe(page->forms));
+            if (!is_idle(page)) {
+                fg_html_forms_flush(page->forms);
+            }
+            rv = release(page, safe_to(page));
             commit(page);
             APR_BUCKET_REMOVE(b);
             APR_BRIGADE_INSERT_TAIL(page->out, b);
@@ -342,20 +421,6 @@ static apr_status_t read_page(ap_filter_t *f, page_t *page, apr_bucket_brigade *
     return rv;
 }
 
-/* A whole page in one piece, as static ones are, without a form: passed on as it is. */
-static int has_nothing(apr_bucket_brigade *bb)
-{
-    apr_bucket *b = APR_BRIGADE_FIRST(bb);
-    const char *data;
-    apr_size_t len;
-
-    return !APR_BUCKET_IS_METADATA(b) &&
-           (APR_BUCKET_IS_FILE(b) || APR_BUCKET_IS_MMAP(b) || b->length < PASS_SIZE) &&
-           APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb)) &&
-           apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) == APR_SUCCESS &&
-           APR_BUCKET_IS_EOS(APR_BUCKET_NEXT(b)) && !fg_html_may_hold_form(data, len);
-}
-
 static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     page_t *page = f->ctx;
@@ -365,7 +430,7 @@ static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         return APR_SUCCESS;
     }
     if (page == NULL) {
-        if (!is_page(f->r) || has_nothing(bb)) {
+        if (!is_page(f->r)) {
             ap_remove_output_filter(f);
             return ap_pass_brigade(f->next, bb);
         }
