@@ -113,17 +113,44 @@ subtest 'an old form' => sub {
 
 subtest 'pressed at once' => sub {
     fill('/old.html');
-    $browser->run(<<'JS');
+    my $r = $browser->run(<<'JS', fields => \%FIELDS);
+        const held = [];
+        await page.route('**/formguard/challenge?**', (route) => { held.push(route); });
         await page.reload();
         await page.waitForSelector('altcha-widget .altcha-main');
-        context.posts = 0;
-        page.on('request', (request) => { context.posts += request.method() === 'POST'; });
-        await page.click('[name=send]');
+        for (const [name, value] of Object.entries(args.fields)) await page.fill(`[name=${name}]`, value);
+        let posts = 0;
+        page.on('request', (request) => { posts += request.method() === 'POST'; });
+        for (const wait of [100, 100]) {
+            await page.click('[name=send]');
+            await page.waitForTimeout(wait);
+        }
+        const before = posts;
+        for (const route of held) await route.continue();
+        await page.waitForFunction(() => document.title === '送信完了');
+        return { before, posts };
 JS
-    is $browser->run("${SOLVED}return context.posts"), 0, 'is not sent before it is solved, which it is by itself';
-    is $browser->run($SEND), 200, 'pressed again: accepted';
-    mails_since();
+    is_deeply $r, { before => 0, posts => 1 }, 'is sent as soon as it is solved, and once';
+    like owners(), qr/青い湯呑み.*【send】 送信する/s, 'with the button that was pressed';
+    is mails_since(), 2, 'both mails';
     $httpd->log_ok('at once', $OK);
+};
+
+subtest 'pressed at once, and something is missing' => sub {
+    fill('/old.html');
+    my $r = $browser->run(<<'JS');
+        await page.route('**/formguard/challenge?**', async (route) => { await page.waitForTimeout(500); await route.continue(); });
+        await page.reload();
+        await page.waitForSelector('altcha-widget .altcha-main');
+        await page.$eval('[name=email]', (field) => { field.required = true; });
+        await page.click('[name=send]');
+        await page.waitForSelector('altcha-widget .altcha[data-state=verified]');
+        await page.waitForTimeout(300);
+        return page.evaluate(() => document.activeElement.name);
+JS
+    is $r, 'email', 'the browser says what, and nothing is sent';
+    is mails_since(), 0, 'no mail';
+    $httpd->log_ok('missing');
 };
 
 subtest 'with a file' => sub {

@@ -24,7 +24,8 @@ C<fresh>, C<shot>, C<axe> and C<said> as above; C<require> finds altcha-lib. Wha
 throws makes C<run> die with where the page was and what it said. Times out after 20 s a step.
 
 C<fresh> takes what browser.newContext() takes, and C<from>, the client address (X-Forwarded-For).
-No name but 127.0.0.1 and C<hosts> is resolved.
+No name but 127.0.0.1 and C<hosts> is resolved. With C<< bfcache => 1 >> pages that are left are kept for the Back button as
+they were; playwright can't wait for them (page.goBack), so go by history.back() and look for what is there.
 
 Environment, set by build/test: FORMGUARD_BROWSER, the folder build/fetch filled; FORMGUARD_SCREENS. CHROMIUM names
 another browser.
@@ -51,7 +52,7 @@ sub new
     FormGuard::Process::in_path('node') or die "node is not installed: apt-get install nodejs (build/test does)\n";
     my $screens = $ENV{FORMGUARD_SCREENS} || "$dir/screens";
     my $self = bless { dir => $dir, owner => $$, seconds => 120 }, $class;
-    my %options = (hosts => $o{hosts} || [], screens => $screens, chromium => $chromium,
+    my %options = (hosts => $o{hosts} || [], screens => $screens, chromium => $chromium, bfcache => $o{bfcache} ? \1 : \0,
         timeout => 1000 * FormGuard::Process::patience(20));
     # fontconfig and NSS write below HOME, playwright-core and Chromium below TMPDIR.
     $self->{process} = FormGuard::Process->start(
