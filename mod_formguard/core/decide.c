@@ -234,7 +234,7 @@ static int has_path(const char *wanted, const fg_case_t *c)
 {
     int i;
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < FG_PATHS; i++) {
         if (c->path[i] != NULL &&
             apr_fnmatch(wanted, c->path[i], APR_FNM_CASE_BLIND) == APR_SUCCESS) {
             return 1;

@@ -71,6 +71,9 @@ typedef struct fg_server_ops {
     void (*trace)(fg_case_t *c, const char *text);
 } fg_server_ops_t;
 
+/** URL paths a post goes by, at most. */
+#define FG_PATHS 3
+
 /** A policy in force for a post. */
 typedef struct fg_layer {
     const fg_policy_t *policy;
@@ -87,11 +90,11 @@ struct fg_case {
     const fg_server_ops_t *ops;
     void *baton; /**< the server's own */
     fg_address_t client;
-    const char *form;        /**< virtual host and script: what the key `form` counts by */
-    const char *label;       /**< site and path, for people */
-    const char *path[2];     /**< URL path: as asked for, and as it is now; NULL: not known */
-    const char *site;        /**< what the key `site` counts by */
-    fg_closures_t *closures; /**< forms that are closed, or NULL */
+    const char *form;           /**< virtual host and script: what the key `form` counts by */
+    const char *label;          /**< site and path, for people */
+    const char *path[FG_PATHS]; /**< URL paths it goes by; NULL: none of that sort */
+    const char *site;           /**< what the key `site` counts by */
+    fg_closures_t *closures;    /**< forms that are closed, or NULL */
     fg_time_t now;
     apr_pool_t *pool;
 

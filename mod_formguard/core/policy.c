@@ -257,7 +257,11 @@ int fg_policy_guards_method(const fg_policy_t *policy, const char *method)
         return strcasecmp(method, "POST") == 0;
     }
     for (i = 0; i < policy->methods->nelts; i++) {
-        if (strcasecmp(APR_ARRAY_IDX(policy->methods, i, const char *), method) == 0) {
+        const char *guarded = APR_ARRAY_IDX(policy->methods, i, const char *);
+
+        if (strcasecmp(guarded, method) == 0 || strcmp(guarded, "*") == 0 ||
+            /* A script does not see the difference: only the answer is shorter. */
+            (strcmp(guarded, "GET") == 0 && strcasecmp(method, "HEAD") == 0)) {
             return 1;
         }
     }

@@ -347,7 +347,8 @@ int fg_policy_is_bare(const fg_policy_t *policy);
  */
 const apr_array_header_t *fg_policy_limits(const fg_policy_t *policy, apr_pool_t *pool);
 
-/** 1 if a post by this method is guarded, written in any letters: CGI programs read `post`, too. */
+/** 1 if a request by this method is guarded, written in any letters: CGI programs read `post`, too.
+ * HEAD is where GET is, and each is where `*` is. */
 int fg_policy_guards_method(const fg_policy_t *policy, const char *method);
 
 /** 1 if a post to this path is guarded. */

@@ -65,38 +65,85 @@ static const char *path_asked_for(const request_rec *first)
     return first->parsed_uri.path != NULL ? first->parsed_uri.path : first->uri;
 }
 
+/* Under MergeSlashes Off `/a//b` runs what `/a/b` runs. */
+static const char *merge_slashes(request_rec *r, const char *path)
+{
+    char *merged;
+
+    if (strstr(path, "//") == NULL) {
+        return path;
+    }
+    merged = apr_pstrdup(r->pool, path);
+    ap_no2slash(merged);
+    return merged;
+}
+
 /* A URL path less path info: `/contact.php/x/y` runs the same script as `/contact.php`. */
 static const char *without_path_info(request_rec *r, const char *path)
 {
+    const char *after = r->path_info != NULL ? merge_slashes(r, r->path_info) : "";
+    apr_size_t info = strlen(after);
     apr_size_t len = strlen(path);
-    apr_size_t info = r->path_info != NULL ? strlen(r->path_info) : 0;
 
     if (info == 0 && r->proxyreq && file_of(r, path, &info) != NULL) {
         return apr_pstrmemdup(r->pool, path, len - info); /* ProxyPassMatch to php-fpm */
     }
-    if (info > 0 && info < len && strcmp(path + len - info, r->path_info) == 0) {
+    if (info > 0 && info < len && strcmp(path + len - info, after) == 0) {
         return apr_pstrmemdup(r->pool, path, len - info);
     }
     return path;
 }
 
+/* The path of the file that is run, below the document root; NULL: another folder's. An Alias, or
+ * a RewriteRule of the server config, leads there and leaves r->uri as it was asked for. */
+static const char *path_of_file(request_rec *r)
+{
+    const char *root = ap_document_root(r);
+    apr_size_t len = strlen(root);
+
+    while (len > 0 && root[len - 1] == '/') {
+        len--;
+    }
+    if (r->finfo.filetype != APR_REG || r->filename == NULL ||
+        strncmp(r->filename, root, len) != 0 || r->filename[len] != '/') {
+        return NULL;
+    }
+    return r->filename + len;
+}
+
 static int guards(const fg_policy_t *policy, request_rec *r, const char *path)
 {
+    path = merge_slashes(r, path);
     return fg_policy_guards_path(policy, path) ||
            fg_policy_guards_path(policy, without_path_info(r, path));
 }
 
 int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy)
 {
-    request_rec *first = first_request(r);
+    request_rec *first;
+    const char *file;
 
-    return policy->paths == NULL || guards(policy, first, path_asked_for(first)) ||
-           guards(policy, r, r->uri);
+    if (policy->paths == NULL) {
+        return 1;
+    }
+    first = first_request(r);
+    if (guards(policy, first, path_asked_for(first)) || guards(policy, r, r->uri)) {
+        return 1;
+    }
+    file = path_of_file(r);
+    return file != NULL && fg_policy_guards_path(policy, file);
 }
 
 const char *fg_facts_path_asked(request_rec *r)
 {
     return path_asked_for(first_request(r));
+}
+
+void fg_facts_paths(request_rec *r, const char *path[FG_PATHS])
+{
+    path[0] = merge_slashes(r, path_asked_for(first_request(r)));
+    path[1] = merge_slashes(r, r->uri);
+    path[2] = path_of_file(r);
 }
 
 const char *fg_facts_path(request_rec *r)

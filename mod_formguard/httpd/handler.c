@@ -197,8 +197,7 @@ static void decide(fg_request_t *fr)
     c->form = fg_facts_form(r);
     c->label = apr_pstrcat(r->pool, "form=", fg_log_value(form, fr->path),
                            " site=", fg_log_value(site, r->server->server_hostname), NULL);
-    c->path[0] = fg_facts_path_asked(r);
-    c->path[1] = r->uri;
+    fg_facts_paths(r, c->path);
     c->site = fg_facts_site(r);
     c->now = fg_facts_now();
     c->pool = r->pool;
@@ -375,7 +374,7 @@ static const fg_policy_stack_t *add_stack(const fg_policy_stack_t *asked,
 }
 
 /* Which of the policies in force guard this request. @return 0 if none does */
-static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers,
+static int guarding_layers(request_rec *r, const char *method, const fg_policy_layers_t *layers,
                            const fg_request_t *earlier, fg_case_t *c)
 {
     int guarding = 0;
@@ -389,7 +388,7 @@ static int guarding_layers(request_rec *r, const fg_policy_layers_t *layers,
         c->layer[i].active =
             fg_policy_mode(policy) != FG_MODE_OFF &&
             ((earlier != NULL && i < earlier->c.layers && earlier->c.layer[i].active) ||
-             (fg_policy_guards_method(policy, r->method) && fg_facts_path_guarded(r, policy)));
+             (fg_policy_guards_method(policy, method) && fg_facts_path_guarded(r, policy)));
         guarding |= c->layer[i].active;
     }
     return guarding;
@@ -403,7 +402,7 @@ static int is_denied(request_rec *r, const fg_policy_stack_t *stack, fg_case_t *
     int i;
 
     fg_policy_resolve(stack, &layers, r->pool);
-    guarding_layers(r, &layers, NULL, c);
+    guarding_layers(r, r->method, &layers, NULL, c);
     for (i = 0; i < c->layers; i++) {
         const fg_policy_t *policy = c->layer[i].policy;
 
@@ -465,6 +464,21 @@ static int later_pass(request_rec *r, fg_request_t *fr)
     return DECLINED;
 }
 
+/* The script of an ErrorDocument is run by GET, but the body of a post elsewhere, which nobody has
+ * judged, may still be read there. Where it could not be posted unjudged, it is not seen. */
+static void hide_body(request_rec *r, const fg_policy_layers_t *layers)
+{
+    const char *posted =
+        r->prev != NULL ? apr_table_get(r->prev->subprocess_env, "REQUEST_METHOD") : NULL;
+    fg_case_t c;
+
+    memset(&c, 0, sizeof(c));
+    if (posted != NULL && has_body(r) && guarding_layers(r, posted, layers, NULL, &c)) {
+        leave_body(r->connection);
+        fg_replay_insert_empty(r);
+    }
+}
+
 static int unguarded(request_rec *r)
 {
     if (r->method_number == M_POST && !redirects(r)) {
@@ -499,7 +513,8 @@ int fg_handler(request_rec *r)
     }
     fg_policy_resolve(stack, &layers, r->pool);
     memset(&c, 0, sizeof(c));
-    if (!guarding_layers(r, &layers, earlier, &c)) {
+    if (!guarding_layers(r, r->method, &layers, earlier, &c)) {
+        hide_body(r, &layers);
         return unguarded(r);
     }
     fr = apr_pcalloc(r->pool, sizeof(*fr));

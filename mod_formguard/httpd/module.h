@@ -164,11 +164,15 @@ void fg_ask_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
 /* --- facts.c ---------------------------------------------------------------------------------- */
 
 /** 1 if the policy guards one of the paths this request goes by: as asked for or as it is now,
- * with and without path info. */
+ * with and without path info, or that of its file below the document root. */
 int fg_facts_path_guarded(request_rec *r, const fg_policy_t *policy);
 
 /** The path the client asked for, with path info. */
 const char *fg_facts_path_asked(request_rec *r);
+
+/** The paths this request goes by, for fg_case_t: as asked for, as it is now, of its file below the
+ * document root (or NULL); the first two with path info. */
+void fg_facts_paths(request_rec *r, const char *path[FG_PATHS]);
 
 /** The path the client asked for, without path info. */
 const char *fg_facts_path(request_rec *r);

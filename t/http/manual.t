@@ -148,7 +148,16 @@ my %DOES = (
             ['elsewhere', $LINES, '200x1'],
         ],
     ],
-    FormGuardMethods => [[['PUT and POST', { n => 2, method => 'PUT' }, '200x2'], ['are one', { n => 2 }, '200x1 429x1', $limit->('ip 3/10m')]]],
+    FormGuardMethods => [
+        [
+            ['the page', { n => 5, method => 'GET' }, '200x5'],
+            ['sent by GET', { method => 'GET', path => '/contact.php?message=Hello' }, '200x1'],
+            ['by POST', {}, '200x1'], ['by a method of their own', { method => 'FOO', path => '/contact.php?message=Hello' }, '200x1'],
+            ['by HEAD', { method => 'HEAD', path => '/contact.php?message=Hello' }, '429x1', $limit->('ip 3/10m')],
+            ['the page, still', { method => 'GET' }, '200x1'],
+        ],
+        [['PUT and POST', { n => 2, method => 'PUT' }, '200x2'], ['are one', { n => 2 }, '200x1 429x1', $limit->('ip 3/10m')]],
+    ],
     FormGuardPath => [
         [
             ['one form', { n => 2 }, '200x2'], ['the other', { path => '/inquiry/form.php' }, '200x1'],

@@ -255,6 +255,7 @@ static inline void prepare(fg_case_t *c, const char *address)
     c->baton = &world;
     c->path[0] = NULL;
     c->path[1] = world.path;
+    c->path[2] = NULL;
     c->form = world.form;
     c->label = "form=/contact.php site=www.example.org";
     c->site = world.place;

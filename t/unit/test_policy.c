@@ -163,8 +163,7 @@ static void the_inner_one_wins(void **state)
     fg_policy_t *inner =
         policy_in("inner", "FormGuard DetectionOnly", "FormGuardMethods PATCH", "FormGuardPath /c",
                   "FormGuardBodyLimit 2M", "FormGuardCaptcha off", "FormGuardCaptchaSecret inner",
-                  "FormGuardInject On",
-    "FormGuardCaptchaMinScore 0", "FormGuardCaptchaTimeout 1s",
+                  "FormGuardInject On", "FormGuardCaptchaMinScore 0", "FormGuardCaptchaTimeout 1s",
                   "FormGuardCaptchaSendRemoteIP Off", NULL);
     fg_policy_t *both = fg_policy_merge(outer, inner, pool);
 
@@ -406,6 +405,22 @@ static void methods_are_compared_whole_in_any_letters(void **state)
     assert_false(fg_policy_guards_method(policy, "PU"));
 }
 
+static void head_goes_with_get_and_a_star_is_every_method(void **state)
+{
+    fg_policy_t *get = policy_in("here", "FormGuardMethods POST GET", NULL);
+    fg_policy_t *head = policy_in("here", "FormGuardMethods HEAD", NULL);
+    fg_policy_t *all = policy_in("here", "FormGuardMethods *", NULL);
+
+    (void)state;
+    assert_true(fg_policy_guards_method(get, "HEAD"));
+    assert_true(fg_policy_guards_method(get, "head"));
+    assert_false(fg_policy_guards_method(get, "PUT"));
+    assert_false(fg_policy_guards_method(head, "GET"));
+    assert_true(fg_policy_guards_method(all, "POST"));
+    assert_true(fg_policy_guards_method(all, "GET"));
+    assert_true(fg_policy_guards_method(all, "whatever"));
+}
+
 static void paths_are_globs(void **state)
 {
     static const struct {
@@ -611,6 +626,7 @@ int main(void)
         cmocka_unit_test(a_bare_policy_has_the_default_limit),
         cmocka_unit_test(any_rule_replaces_the_default_limit),
         cmocka_unit_test(methods_are_compared_whole_in_any_letters),
+        cmocka_unit_test(head_goes_with_get_and_a_star_is_every_method),
         cmocka_unit_test(paths_are_globs),
         cmocka_unit_test(the_more_specific_rule_wins_wherever_it_stands),
         cmocka_unit_test(a_star_does_not_cover_the_unknown),
