@@ -65,6 +65,20 @@ fg_closures_t *fg_closures_attach(void *mem, apr_size_t size)
     return closures;
 }
 
+/* What memory says is never trusted to be a time, nor to be a text that ends. */
+
+static apr_uint64_t time_in(const _Atomic apr_uint64_t *word)
+{
+    apr_uint64_t time = atomic_load(word);
+
+    return time <= APR_INT64_MAX ? time : 0;
+}
+
+static const char *label_of(const entry_t *e, apr_pool_t *pool)
+{
+    return apr_pstrndup(pool, e->label, FG_CLOSURE_LABEL_MAX);
+}
+
 static void raise_to(_Atomic apr_uint64_t *word, apr_uint64_t value)
 {
     apr_uint64_t old = atomic_load(word);
@@ -149,10 +163,10 @@ int fg_closures_close(fg_closures_t *closures, apr_uint64_t hash, const char *la
 
         first = 0;
         atomic_store(&e->full, full);
-        while (old < (apr_uint64_t)until && !first) {
+        while ((old < (apr_uint64_t)until || old > APR_INT64_MAX) && !first) {
             first = atomic_compare_exchange_strong(&e->until, &old, (apr_uint64_t)until);
         }
-        first = first && old <= (apr_uint64_t)now;
+        first = first && (old <= (apr_uint64_t)now || old > APR_INT64_MAX);
     }
     else {
         first = insert(closures, key, label, full, (apr_uint64_t)until);
@@ -177,7 +191,7 @@ apr_interval_time_t fg_closures_left(const fg_closures_t *closures, apr_uint64_t
         return 0;
     }
     e = find(closures, key_of(hash));
-    until = e != NULL ? atomic_load(&e->until) : 0;
+    until = e != NULL ? time_in(&e->until) : 0;
     return until > (apr_uint64_t)now ? (apr_interval_time_t)(until - (apr_uint64_t)now) : 0;
 }
 
@@ -195,13 +209,13 @@ const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool
     for (i = 0; i < ENTRIES; i++) {
         entry_t *e = &closures->entry[i];
         apr_uint64_t key = atomic_load(&e->key);
-        apr_uint64_t until = atomic_load(&e->until);
+        apr_uint64_t until = time_in(&e->until);
 
         if (key <= BUSY) {
             continue;
         }
         if (until <= (apr_uint64_t)now) {
-            const char *label = apr_pstrdup(pool, e->label);
+            const char *label = label_of(e, pool);
 
             if (atomic_compare_exchange_strong(&e->key, &key, 0)) {
                 lower_to(&closures->next, next); /* there may be more */
@@ -227,8 +241,8 @@ int fg_closures_open(fg_closures_t *closures, const char *label, apr_time_t now,
         entry_t *e = &closures->entry[i];
         apr_uint64_t key = atomic_load(&e->key);
 
-        if (key > BUSY && atomic_load(&e->until) > (apr_uint64_t)now &&
-            strcmp(e->label, label) == 0) {
+        if (key > BUSY && time_in(&e->until) > (apr_uint64_t)now &&
+            strncmp(e->label, label, FG_CLOSURE_LABEL_MAX) == 0) {
             *full = atomic_load(&e->full);
             if (atomic_compare_exchange_strong(&e->key, &key, 0)) {
                 return 1;
@@ -247,10 +261,10 @@ apr_array_header_t *fg_closures_list(const fg_closures_t *closures, apr_time_t n
     for (i = 0; i < ENTRIES; i++) {
         const entry_t *e = &closures->entry[i];
         apr_uint64_t key = atomic_load(&e->key);
-        apr_uint64_t until = atomic_load(&e->until);
+        apr_uint64_t until = time_in(&e->until);
 
         if (key > BUSY && until > (apr_uint64_t)now) {
-            fg_closure_t closure = {apr_pstrdup(pool, e->label), (apr_time_t)until};
+            fg_closure_t closure = {label_of(e, pool), (apr_time_t)until};
 
             if (atomic_load(&e->key) == key) { /* else the label may be another's */
                 APR_ARRAY_PUSH(list, fg_closure_t) = closure;
