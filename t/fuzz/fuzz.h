@@ -170,7 +170,7 @@ static inline int fuzz_same(const fuzz_text_t *a, const fuzz_text_t *b)
 
 /* --- pieces ----------------------------------------------------------------------------------- */
 
-/** From how many bytes on a text is never cut into bytes: that takes long and finds nothing more. */
+/** From how many bytes on a text is not cut into bytes: that takes long and finds nothing more. */
 #define FUZZ_BYTES_MAX 4096
 
 /** How a text is cut: 0 not at all, 1 into bytes, others by chance. */

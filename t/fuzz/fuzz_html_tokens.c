@@ -12,6 +12,14 @@ typedef struct reading {
     apr_off_t end; /* of the last tag */
 } reading_t;
 
+static const char *to_tag(void *baton, const char *p, const char *end)
+{
+    const char *at = memchr(p, '<', (size_t)(end - p));
+
+    (void)baton;
+    return at ? at : end;
+}
+
 static unsigned int on_name(void *baton, const fg_html_tag_t *tag)
 {
     reading_t *r = baton;
@@ -48,7 +56,7 @@ static fg_html_content_t on_tag(void *baton, const fg_html_tag_t *tag)
 static void read_page(reading_t *r, const unsigned char *data, size_t len, uint32_t seed,
                       unsigned int mask, int cdata, apr_pool_t *parent)
 {
-    static const fg_html_ops_t ops = {on_name, on_tag};
+    static const fg_html_ops_t ops = {to_tag, on_name, on_tag};
     fuzz_cut_t cut = fuzz_cut(data, len, seed);
     apr_off_t at = 0, open;
     const char *piece;
