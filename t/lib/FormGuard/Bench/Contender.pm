@@ -13,7 +13,8 @@ FormGuard::Bench::Contender - a private server for each of those that t/bench/ru
     $server->client(local => '127.0.0.9'); $server->url('/open/form.php'); $server->dir; $server->stop;
 
 Their configurations are in t/bench/side_by_side. C<limit> posts by one client are let through in C<period>
-seconds (default: more than any bench sends), C<entries> is how many clients the tables hold.
+seconds (default: more than any bench sends), C<entries> is how many clients the tables hold. With C<< php => 'mod' >>
+PHP is behind it and not mod_bench. C<global>, C<config>, C<files>, C<loglevel> are added for FormGuard::Httpd.
 
 =cut
 
@@ -53,6 +54,13 @@ sub missing
     return $name eq 'crs' && !-d '/usr/share/modsecurity-crs/rules' ? $c->{package} : undef;
 }
 
+# Four processes that serve 128 connections, as fixed as httpd allows.
+my %MPM = (
+    event => "ThreadLimit 64\nThreadsPerChild 32\nServerLimit 4\nStartServers 4\nMaxRequestWorkers 128\n"
+        . "MinSpareThreads 128\nMaxSpareThreads 128\n",
+    prefork => "ServerLimit 64\nStartServers 16\nMinSpareServers 16\nMaxSpareServers 16\nMaxRequestWorkers 64\n",
+);
+
 # Settings, filled in.
 sub settings
 {
@@ -75,7 +83,7 @@ sub files
     my $page = "<!DOCTYPE html>\n<title>1 KB</title>\n";
     $page .= 'x' x (1024 - length $page);
     return {
-        (map { ("$_/form.php" => "<?php\n") } qw(open limits all refused)),
+        (map { ("$_/form.php" => "<?php\n") } qw(open limits all refused mailer)),
         (map { ("$_/page.html" => $page) } qw(open limits all)),
         'open/refused.html' => "Refused\n",
     };
@@ -106,11 +114,12 @@ sub server
     my $c = $HTTPD{$name} or die "no contender $name, but: @NAMES\n";
     my @load = map { "LoadFile $_\n" } map { (grep { -e } glob "/usr/lib{,64,/*}/$_")[0] // die "no $_\n" } @{$c->{libraries} || []};
     push @load, map { FormGuard::Httpd::Config::load($_) } @{$c->{modules}};
-    my $config = join "\n", map { conf($_, %s) } @{$c->{conf}}, 'common';
+    my $config = join "\n", map { conf($_, %s) } @{$c->{conf}}, $o{php} ? () : 'common';
+    my $mpm = $o{mpm} || 'event';
     return FormGuard::Httpd->new(
-        mpm => $o{mpm} || 'event', module => $name eq 'formguard' ? undef : 0,
-        global => join('', @load) . 'LoadModule bench_module ' . bench_module() . "\n" . ($o{global} // ''),
-        loglevel => $o{loglevel} || 'warn', config => $config . ($o{config} // ''), files => files(),
+        mpm => $mpm, php => $o{php}, files => { %{files()}, %{$o{files} || {}} }, module => $name eq 'formguard' ? undef : 0,
+        global => join('', @load) . 'LoadModule bench_module ' . bench_module() . "\n$MPM{$mpm}" . ($o{global} // ''),
+        loglevel => $o{loglevel} || 'warn', config => $config . ($o{config} // ''),
         expect_log => [qr/./ => '*'],
     );
 }

@@ -17,6 +17,7 @@ FormGuard::Bench::Works - the requests that t/bench/run measures
 use strict;
 use warnings;
 use FormGuard::Altcha;
+use FormGuard::Client;
 use FormGuard::Httpd;
 
 my $MESSAGE = join ' ', map { "Is number $_ of your catalogue still to be had in blue?" } 1 .. 17;
@@ -53,8 +54,19 @@ sub status
     return $work->{setting} eq 'narrow' ? $REFUSED{$contender} : 200;
 }
 
+# For wrk: the body of a work with a place for a token, and its type.
+sub body
+{
+    my ($work, $token) = @_;
+    return ('', '') if !$work->{form} && !$work->{upload};
+    my @fields = ($work->{upload} ? @UPLOAD : @FORM, $work->{token} ? (altcha => $token) : ());
+    return (FormGuard::Client::multipart(\@fields, 'BenchBoundary7MA4YWxkTrZu0gW'), 'multipart/form-data; boundary=BenchBoundary7MA4YWxkTrZu0gW')
+        if $work->{upload};
+    return (FormGuard::Client::form(\@fields), 'application/x-www-form-urlencoded');
+}
+
 # As many solutions as one likes of one challenge: the number in front of the salt is ours, and so is the key.
-sub _tokens
+sub tokens
 {
     my ($server, $contender, $path) = @_;
     return sub { 'x' x 364 } if $contender ne 'formguard';
@@ -75,7 +87,7 @@ sub requests
 {
     my ($work, $server, $contender) = @_;
     my $client = $server->client;
-    my $token = $work->{token} ? _tokens($server, $contender, $work->{path}) : undef;
+    my $token = $work->{token} ? tokens($server, $contender, $work->{path}) : undef;
     return sub {
         my ($i) = @_;
         my %o = (headers => [Host => 'shop.example'], keepalive => !$work->{close} && !$work->{address});
