@@ -412,6 +412,7 @@ void fg_decide(fg_case_t *c, fg_verdict_t *verdict)
     c->verified = NULL;
     c->passed = NULL;
     c->cleared = 0;
+    c->own_token = 0;
     memset(&c->would, 0, sizeof(c->would));
     memset(&c->captured, 0, sizeof(c->captured));
     c->charges = fg_decide_charges(c->pool);

@@ -58,6 +58,9 @@ typedef struct fg_server_ops {
     /** Judge an answer to the built-in challenge; NULL: there is none. */
     void (*challenge)(fg_case_t *c, const fg_policy_t *policy, const char *answer,
                       fg_captcha_result_t *result);
+    /** 1 if this well-formed token answers a challenge of this server's, whether it counts here or
+     * not; NULL: they all do. */
+    int (*own)(fg_case_t *c, const char *token);
     /** Use up one step of a clearance that the visitor shows; asked again only if there was none.
      * @return 1 if it has a good one */
     int (*cleared)(fg_case_t *c, const fg_policy_t *policy);
@@ -106,6 +109,7 @@ struct fg_case {
     const fg_policy_t *verified;         /**< whose captcha's token was verified; NULL: none was */
     const fg_captcha_provider_t *passed; /**< the captcha this post has passed; NULL: none */
     int cleared;                         /**< 1: by a clearance, one step of which is used */
+    int own_token;      /**< 1: what stands in the built-in captcha's field is ours */
     fg_verdict_t would; /**< what a layer in DetectionOnly would have refused for */
 };
 
@@ -125,6 +129,14 @@ apr_off_t fg_decide_body_limit(const fg_case_t *c);
  * @return the layer's policy, or NULL if the body is handed on as it is
  */
 const fg_policy_t *fg_decide_strips(const fg_case_t *c, fg_strip_t *strip);
+
+/**
+ * Whether what fg_decide_strips() has named is to go, after the decision. A site may have an ALTCHA
+ * of its own, whose field is called the same: unless FormGuardCaptchaStrip says On, only an answer
+ * to a challenge of this server's is taken away.
+ * @param policy what fg_decide_strips() has returned, not NULL
+ */
+int fg_decide_strip_holds(fg_case_t *c, const fg_policy_t *policy);
 
 /**
  * Decide on a post that one layer at least guards (method and path were matched by the caller).

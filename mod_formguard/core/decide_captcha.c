@@ -69,6 +69,25 @@ const fg_policy_t *fg_decide_strips(const fg_case_t *c, fg_strip_t *strip)
     return NULL;
 }
 
+int fg_decide_strip_holds(fg_case_t *c, const fg_policy_t *policy)
+{
+    const fg_captcha_provider_t *provider = fg_policy_captcha(policy);
+    const char *token;
+    apr_size_t len;
+    apr_size_t total;
+
+    if (provider->ask != NULL || policy->captcha_strip != FG_MODE_UNSET || c->own_token ||
+        c->ops->own == NULL) {
+        return 1;
+    }
+    token =
+        fg_submission_value(c->captured.submission, fg_policy_captcha_field(policy), &len, &total);
+    if (token == NULL || total == 0) {
+        return 1;
+    }
+    return total == len && fg_captcha_well_formed(provider, token, len) && c->ops->own(c, token);
+}
+
 int fg_decide_can_challenge(const fg_case_t *c, const fg_layer_t *layer)
 {
     return asker(c, layer) != NULL;
@@ -84,19 +103,28 @@ fg_step_t fg_decide_unanswered(fg_case_t *c, const fg_layer_t *layer, fg_verdict
     return STOP;
 }
 
-static int is_due(const fg_case_t *c, const fg_layer_t *layer)
+/* What a rule with action=challenge has said; NULL if none was met. */
+static const fg_verdict_t *challenger(const fg_case_t *c, const fg_layer_t *layer)
 {
     int i;
 
-    if (!fg_policy_captcha_when_challenged(layer->policy)) {
-        return 1;
-    }
     for (i = 0; i < c->layers; i++) {
         if (c->layer[i].challenged && means_something_to(&c->layer[i], layer)) {
-            return 1;
+            return &c->layer[i].challenge;
         }
     }
-    return 0;
+    return NULL;
+}
+
+/* Who can't solve a challenge, a script that posts, is told what the rule itself would have said.
+ */
+static void note_challenger(const fg_verdict_t *challenger, fg_verdict_t *verdict)
+{
+    verdict->challenged_by = challenger->rule;
+    if (verdict->challenge) {
+        verdict->challenged_for = challenger->reason;
+        verdict->retry_after = challenger->retry_after;
+    }
 }
 
 /* What FormGuardCaptchaOnError lets pass is told all the same. */
@@ -202,6 +230,7 @@ static fg_step_t judge_token(fg_case_t *c, const fg_layer_t *layer,
     if (result.reason == FG_ACCEPTED) {
         c->verified = layer->policy;
         c->passed = fg_policy_captcha(layer->policy);
+        c->own_token = c->passed->ask == NULL && c->captured.answer == NULL;
         return GO_ON;
     }
     if (result.reason != FG_VERIFIER) {
@@ -243,7 +272,7 @@ static fg_step_t ask_for(fg_case_t *c, const fg_layer_t *layer, const fg_submiss
     token = provider->ask == NULL ? built_in_answer(c, submission, field, &len, &total)
                                   : fg_submission_value(submission, field, &len, &total);
     if (token == NULL && provider->ask == NULL) {
-        /* A preset names the field of the software's own captcha, which ours is not. */
+        /* The field was named for the software's own captcha, which ours is not. */
         token = fg_submission_value(submission, provider->field, &len, &total);
     }
     if (token == NULL || total == 0) {
@@ -285,6 +314,7 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
     const fg_captcha_provider_t *provider = fg_policy_captcha(layer->policy);
     const fg_layer_t *by = asker(c, layer);
     const fg_verdict_t before = *verdict;
+    const fg_verdict_t *challenged = NULL;
     int fallback;
 
     if (by == NULL) {
@@ -293,9 +323,12 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
     if (by != layer) {
         return GO_ON;
     }
-    if (!is_due(c, layer)) {
-        trace(c, "captcha: not due");
-        return GO_ON;
+    if (fg_policy_captcha_when_challenged(layer->policy)) {
+        challenged = challenger(c, layer);
+        if (challenged == NULL) {
+            trace(c, "captcha: not due");
+            return GO_ON;
+        }
     }
     if (c->passed == provider) {
         /* Under the layer outside this one, which watches only: what was used there is no second
@@ -314,6 +347,9 @@ fg_step_t fg_decide_captcha(fg_case_t *c, fg_layer_t *layer, const fg_submission
     }
     verdict->challenge =
         verdict->reason != FG_VERIFIER && (verdict->fallback || provider->ask == NULL);
+    if (challenged != NULL) {
+        note_challenger(challenged, verdict);
+    }
     if (!verdict->challenge || !shows_answer(c, layer->policy)) {
         return STOP;
     }

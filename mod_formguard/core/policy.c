@@ -182,6 +182,15 @@ static void drop_foreign_keys(fg_policy_t *out, const fg_policy_t *base, const f
     }
 }
 
+/* When a captcha is asked for stands beside it: who names one of his own, be it the same, means
+ * always, unless he says otherwise. */
+static void drop_when(fg_policy_t *out, const fg_policy_t *base, const fg_policy_t *add)
+{
+    if (base->captcha != NULL && add->captcha != NULL) {
+        out->captcha_when = add->captcha_when;
+    }
+}
+
 fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, apr_pool_t *pool)
 {
     fg_policy_t *out = apr_pmemdup(pool, base, sizeof(*base));
@@ -190,6 +199,7 @@ fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, ap
     FG_POLICY_FIELDS(FG_POLICY_MERGE)
 #undef FG_POLICY_MERGE
     drop_foreign_keys(out, base, add);
+    drop_when(out, base, add);
     return out;
 }
 
@@ -319,6 +329,13 @@ fg_override_t fg_policy_override(const fg_policy_t *server)
     return server->override == FG_OVERRIDE_UNSET ? FG_OVERRIDE_TIGHTEN : server->override;
 }
 
+/* 1 if the field is the one where a form software sends the token of a captcha of its own. */
+static int is_presets_field(const fg_policy_t *policy)
+{
+    return policy->preset != NULL && policy->preset->token_field != NULL &&
+           strcmp(policy->captcha_field, policy->preset->token_field) == 0;
+}
+
 const char *fg_policy_captcha_field(const fg_policy_t *policy)
 {
     const fg_captcha_provider_t *provider = fg_policy_captcha(policy);
@@ -326,7 +343,10 @@ const char *fg_policy_captcha_field(const fg_policy_t *policy)
     if (provider == NULL) {
         return NULL;
     }
-    return policy->captcha_field != NULL ? policy->captcha_field : provider->field;
+    if (policy->captcha_field == NULL || (provider->ask == NULL && is_presets_field(policy))) {
+        return provider->field;
+    }
+    return policy->captcha_field;
 }
 
 int fg_policy_strips(const fg_policy_t *policy, int built_in)

@@ -120,6 +120,8 @@ typedef struct fg_preset {
     const char *name;
     const char *lines; /**< directives, one a line */
     fg_reply_t reply;
+    const char *token_field; /**< where its FormGuardCaptchaField expects the token of a captcha
+                                service, which the software may verify itself; or NULL */
 } fg_preset_t;
 
 /** All presets; `name` is NULL in the last row. */

@@ -81,6 +81,10 @@ typedef struct fg_verdict {
     int would;                       /**< 1: DetectionOnly, not to be carried out */
     int fallback;  /**< 1: the built-in challenge is asked for, in place of a captcha service */
     int challenge; /**< 1: with an answer to the built-in captcha it may pass */
+    const char *challenged_by;  /**< the rule with action=challenge that asks for the captcha, or
+                                    NULL: it is asked for always */
+    fg_reason_t challenged_for; /**< that rule's reason, where `challenge` and `challenged_by` are
+                                    set; retry_after is its then */
     int has_score;
     double score;
     int country_known;         /**< 1: there is a country database */

@@ -159,6 +159,18 @@ void fg_altcha_verify(fg_case_t *c, const fg_policy_t *policy, const char *token
     }
 }
 
+int fg_altcha_own(fg_case_t *c, const char *token)
+{
+    const fg_request_t *fr = c->baton;
+    fg_altcha_subject_t subject = fg_altcha_subject(fr);
+    fg_captcha_result_t result;
+    fg_altcha_solved_t solved;
+
+    fg_altcha_judge(fg_runtime()->altcha, &subject, token, c->now.wall, 0, &result, &solved,
+                    fr->r->pool);
+    return *solved.id != '\0';
+}
+
 /* --- clearance -------------------------------------------------------------------------------- */
 
 /* One a form, so that two forms of a site don't take each other's away. */

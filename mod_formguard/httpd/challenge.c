@@ -178,9 +178,10 @@ static const char *text_key(const fg_request_t *fr, const char *kept)
 
 /* No `action`: it goes where the page came from, whatever stands in front of this server. With
  * nothing kept it is not sent at all: its script takes the answer and goes back to the form. */
-static const char *form(const fg_request_t *fr, int language, const char *kept)
+static const char *form(const fg_request_t *fr, const fg_told_t *told, const char *kept)
 {
     apr_pool_t *pool = fr->r->pool;
+    int language = told->language;
     const char *hidden =
         kept == NULL
             ? ""
@@ -199,7 +200,7 @@ static const char *form(const fg_request_t *fr, int language, const char *kept)
         "</button></p>\n<div id=\"formguard-state\" role=\"status\"></div>\n"
         "<p id=\"formguard-failed\" role=\"alert\" hidden>",
         TEXT("failed"), "</p>\n</form>\n<noscript><style>#formguard { display: none }</style>\n<p>",
-        TEXT("noscript"),
+        TEXT("noscript"), " ", ap_escape_html(pool, told->retry),
         "</p></noscript>\n<script defer src=\"" PREFIX "challenge.js\"></script>\n"
         "<script type=\"module\" src=\"" PREFIX "altcha.js\"></script>\n",
         NULL);
@@ -214,7 +215,7 @@ const char *fg_challenge_page(fg_request_t *fr, const fg_told_t *told)
     const fg_placeholder_t values[] = {{"lang", fg_pages_tag(language), 0},
                                        {"title", fg_pages_text(language, "challenge.title"), 0},
                                        {"text", fg_pages_text(language, text_key(fr, kept)), 0},
-                                       {"form", form(fr, language, kept), 1},
+                                       {"form", form(fr, told, kept), 1},
                                        {"contact", told->contact, 0},
                                        {"reference", told->reference, 0},
                                        {NULL, NULL, 0}};

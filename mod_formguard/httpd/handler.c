@@ -177,6 +177,7 @@ static void decide(fg_request_t *fr)
                                           .dnsbl = ask_dnsbl,
                                           .verify = fg_ask_verify,
                                           .challenge = fg_altcha_verify,
+                                          .own = fg_altcha_own,
                                           .cleared = ask_cleared,
                                           .now = ask_now,
                                           .note = note,

@@ -32,6 +32,9 @@ static const char *rule_of(const fg_verdict_t *verdict, apr_pool_t *pool)
     if (verdict->rule != NULL) {
         text = apr_pstrcat(pool, " rule=\"", verdict->rule, "\"", NULL);
     }
+    if (verdict->challenged_by != NULL) {
+        text = apr_pstrcat(pool, text, " challenged-by=\"", verdict->challenged_by, "\"", NULL);
+    }
     if (verdict->has_count) {
         text = apr_psprintf(pool, "%s count=%u rate=%s", text, verdict->count,
                             fg_rate_text(&rate, pool));

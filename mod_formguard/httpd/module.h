@@ -322,6 +322,9 @@ apr_interval_time_t fg_altcha_life(const fg_policy_t *policy);
 void fg_altcha_verify(fg_case_t *c, const fg_policy_t *policy, const char *token,
                       fg_captcha_result_t *result);
 
+/** 1 if a challenge of this server's was solved for it, whenever and for whatever. */
+int fg_altcha_own(fg_case_t *c, const char *token);
+
 /** Use up one step of the clearance that came with a request. @return 1 if it has a good one */
 int fg_clearance_use(fg_request_t *fr, const fg_policy_t *policy);
 

@@ -114,6 +114,9 @@ void fg_strip(fg_request_t *fr)
         return;
     }
     cuts = fg_strip_cuts(fr->body.strip, &count);
+    if (count == 0 || !fg_decide_strip_holds(&fr->c, fr->body.strip_for)) {
+        return;
+    }
     rv = split_at(fr->body.kept, cuts, count, from, to);
     if (rv != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
@@ -129,11 +132,9 @@ void fg_strip(fg_request_t *fr)
         }
         left -= cuts[i].to - cuts[i].from;
     }
-    if (count > 0) {
-        apr_table_setn(r->headers_in, "Content-Length", apr_off_t_toa(r->pool, left));
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                      "FG0001: body without the captcha's field: %" APR_OFF_T_FMT " bytes", left);
-    }
+    apr_table_setn(r->headers_in, "Content-Length", apr_off_t_toa(r->pool, left));
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  "FG0001: body without the captcha's field: %" APR_OFF_T_FMT " bytes", left);
 }
 
 /* --- the filter ------------------------------------------------------------------------------- */

@@ -73,15 +73,20 @@ static void set_headers(request_rec *r, const fg_verdict_t *verdict)
 static void tell(const fg_request_t *fr, int language, fg_told_t *told)
 {
     const request_rec *r = fr->r;
-    apr_int64_t left = fg_respond_retry(&fr->verdict);
+    const fg_verdict_t *verdict = &fr->verdict;
+    apr_int64_t left = fg_respond_retry(verdict);
     apr_time_t now = fr->c.now.wall;
+    const char *key = fg_reason(verdict->reason)->key;
 
     told->language = language;
-    told->key = fg_reason(fr->verdict.reason)->key;
-    told->text = fg_pages_text(language, apr_pstrcat(r->pool, told->key, ".text", NULL));
+    told->key = key;
+    if (verdict->challenged_for != FG_ACCEPTED) {
+        key = fg_reason(verdict->challenged_for)->key; /* there is no check he could complete */
+    }
+    told->text = fg_pages_text(language, apr_pstrcat(r->pool, key, ".text", NULL));
     told->retry = fg_pages_retry(r->pool, language, left, now);
     /* Where a form has posted, and nobody else. */
-    told->back = r->method_number == M_POST && fr->verdict.reason != FG_DENY
+    told->back = r->method_number == M_POST && verdict->reason != FG_DENY
                      ? fg_pages_text(language, "back")
                      : "";
     told->contact = fg_pages_text_with(r->pool, language, "contact", fg_policy_contact(fr->stack));

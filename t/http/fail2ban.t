@@ -45,6 +45,8 @@ sub config
         close => 'FormGuardLimit form 1/1h action=close:1h', required => 'FormGuardField name required', empty => 'FormGuardField name empty',
         single => 'FormGuardField name single-line', links => 'FormGuardField name max-links=0',
         captcha => $captcha,
+        asked => "FormGuardLimit ip 1/1h action=challenge\nFormGuardCaptcha altcha\nFormGuardCaptchaWhen challenged",
+        crowd => "FormGuardLimit form 1/1h count=attempts action=challenge\nFormGuardCaptcha altcha\nFormGuardCaptchaWhen challenged",
         only => "FormGuardLimit ip 1/1h action=log\nFormGuardField name required action=log",
         rewritten => 'FormGuardLimit IP 1/1h count=accepted',
     );
@@ -73,6 +75,8 @@ my @KINDS = (
     ['FG1312', 1, '/single/form.cgi', form => 'name=x%0Abcc'],
     ['FG1313', 1, '/links/form.cgi', form => 'name=http://x.test/'],
     ['FG1400', 1, '/captcha/form.cgi', form => 'name='],
+    ['FG1400 by the ip limit', 1, '/asked/form.cgi', form => 'name='],
+    ['FG1400 by the form limit', 0, '/crowd/form.cgi', form => 'name='],
     ['FG1401', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=x%01'],
     ['FG1402', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=qwerty~@'],
     ['FG1404', 1, '/captcha/form.cgi', form => 'g-recaptcha-response=ok-host-elsewhere.test~@'],

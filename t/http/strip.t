@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use lib 't/lib', '../lib';
 use Digest::SHA qw(sha256_hex);
+use FormGuard::Altcha;
 use FormGuard::Case;
 use FormGuard::Httpd;
 use FormGuard::Mail;
@@ -348,6 +349,40 @@ my @CASES = (
     },
 );
 FormGuard::Case::run({ mpm => 'prefork', php => 'mod', config => $ENDPOINT }, @CASES);
+
+# --- captchas that are none of ours -----------------------------------------------------------------------------
+
+subtest 'the captcha built in leaves the site its own' => sub {
+    my $httpd = FormGuard::Httpd->new(mpm => 'prefork', php => 'mod', files => { 'echo.php' => \'echo.php', 'cf7/echo.php' => \'echo.php' },
+        config => "FormGuard On\nFormGuardCaptcha altcha\nFormGuardCaptchaWhen challenged\nFormGuardLimit form 4/1h count=attempts action=challenge\n"
+            . "<Location /cf7>\nFormGuardPreset contact-form-7\n</Location>\n");
+    my $c = $httpd->client(from => '203.0.113.7');
+    my $solved = sub { return FormGuard::Altcha::solve(FormGuard::Altcha::challenge($c, $_[0])) };
+    my $its = FormGuard::Altcha::payload(FormGuard::Altcha::made('another key', 'abc?expires=9999999999&', 77), 77);
+    my $posted = sub {
+        my ($what, $path, $form, $want) = @_;
+        my $r = $c->post($path, form => $form);
+        return fail "$what: " . $r->status if $r->status != 200;
+        is_deeply $r->json->{post}, $want, $what;
+    };
+    my $ours = $solved->('/echo.php');
+    $posted->('a solution of ours, though nobody was asked', '/echo.php', { a => 1, altcha => $ours }, { a => 1 });
+    $posted->('nothing in it', '/echo.php', { a => 1, altcha => '' }, { a => 1 });
+    $posted->('what ALTCHA of the site has solved', '/echo.php', { a => 1, altcha => $its }, { a => 1, altcha => $its });
+    $posted->('something else', '/echo.php', { a => 1, altcha => 'x y' }, { a => 1, altcha => 'x y' });
+    my %cf7 = (_wpcf7 => 12, _wpcf7_recaptcha_response => 'a token of its own');
+    $posted->('Contact Form 7: its own reCAPTCHA', '/cf7/echo.php', \%cf7, \%cf7) for 1 .. 4;
+    # Challenged: the answer stands beside what was posted.
+    for (['/echo.php', altcha => $its], ['/cf7/echo.php', %cf7]) {
+        my ($path, %form) = @$_;
+        my $page = $c->post($path, form => \%form);
+        is $page->status, 403, "$path: challenged";
+        my ($kept) = $page->body =~ /name="formguard-kept" value="([^"]*)"/;
+        $posted->("$path: what comes back from the challenge page", $path, ['formguard-kept' => $kept, altcha => $solved->($path)], \%form);
+    }
+    $httpd->log_ok('error_log', $OK => 10, qr/ FG1402: refused 403: .* challenged-by="form 4\/1h count=attempts action=challenge"/, qr/ FG1400: refused 403: .* challenged-by="form 4/);
+    $httpd->done;
+};
 
 # --- mails ---------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ static struct world {
     const char *query;
     fg_captcha_result_t result;
     fg_captcha_result_t solved; /* what is said of an answer to the built-in challenge */
+    int own; /* 1: what is in the built-in captcha's field is an answer to a challenge of ours */
     int cleared; /* what becomes of a clearance */
     fg_dnsbl_result_t listing;
     fg_time_t now;
@@ -126,6 +127,14 @@ static inline void op_challenge(fg_case_t *c, const fg_policy_t *policy, const c
     *result = world.solved;
 }
 
+static inline int op_own(fg_case_t *c, const char *token)
+{
+    (void)c;
+    (void)token;
+    call("own");
+    return world.own;
+}
+
 static inline int op_cleared(fg_case_t *c, const fg_policy_t *policy)
 {
     (void)c;
@@ -166,6 +175,7 @@ static const fg_server_ops_t ops = {.country = op_country,
                                     .dnsbl = op_dnsbl,
                                     .verify = op_verify,
                                     .challenge = op_challenge,
+                                    .own = op_own,
                                     .cleared = op_cleared,
                                     .now = op_now,
                                     .note = op_note,

@@ -84,6 +84,59 @@ static void an_own_captcha_is_found_in_its_own_field_too(void **state)
     assert_refused(decide(), FG_CAPTCHA_MISSING);
 }
 
+/* Contact Form 7's own reCAPTCHA posts its token in the field that the preset names. */
+static void a_presets_field_is_not_the_own_captchas(void **state)
+{
+    (void)state;
+    configure("FormGuardPreset contact-form-7");
+    configure("FormGuardCaptcha altcha");
+    assert_string_equal(fg_policy_captcha_field(&world.policy), "altcha");
+    world.posted = "_wpcf7=1&altcha=mine&_wpcf7_recaptcha_response=its";
+    assert_accepted(decide());
+    assert_string_equal(world.token, "mine");
+    configure("FormGuardCaptcha recaptcha-v3");
+    assert_string_equal(fg_policy_captcha_field(&world.policy), "_wpcf7_recaptcha_response");
+    configure("FormGuardCaptcha altcha");
+    configure("FormGuardCaptchaField other");
+    assert_string_equal(fg_policy_captcha_field(&world.policy), "other");
+}
+
+static int strips(const char *posted)
+{
+    fg_case_t c;
+    fg_verdict_t verdict;
+
+    world.posted = posted;
+    prepare(&c, CLIENT);
+    *world.calls = *world.trace = '\0';
+    fg_decide(&c, &verdict);
+    assert_accepted(verdict);
+    assert_ptr_equal(fg_decide_strips(&c, NULL), &world.policy);
+    *world.calls = '\0';
+    return fg_decide_strip_holds(&c, &world.policy);
+}
+
+/* A site may have an ALTCHA of its own, whose field is called the same. */
+static void what_is_none_of_ours_stays_in_the_body(void **state)
+{
+    (void)state;
+    configure("FormGuardCaptcha altcha");
+    assert_true(strips("altcha=mine")); /* it was judged */
+    assert_string_equal(world.calls, "");
+    configure("FormGuardCaptchaWhen challenged");
+    assert_false(strips("altcha=its"));
+    assert_string_equal(world.calls, "own");
+    world.own = 1;
+    assert_true(strips("altcha=mine"));
+    world.own = 0;
+    assert_true(strips("altcha=&name=H"));
+    assert_true(strips("name=H"));
+    assert_false(strips("altcha=no+token"));
+    assert_string_equal(world.calls, "");
+    configure("FormGuardCaptchaStrip On");
+    assert_true(strips("altcha=its"));
+}
+
 static void an_application_asks_for_itself(void **state)
 {
     (void)state;
@@ -493,6 +546,8 @@ int main(void)
         TEST(a_token_that_can_be_none_asks_no_vendor),
         TEST(the_token_is_the_one_php_sees),
         TEST(an_own_captcha_is_found_in_its_own_field_too),
+        TEST(a_presets_field_is_not_the_own_captchas),
+        TEST(what_is_none_of_ours_stays_in_the_body),
         TEST(an_application_asks_for_itself),
         TEST(a_clearance_stands_for_a_token),
         TEST(what_the_vendor_says_is_the_verdict),

@@ -252,6 +252,41 @@ static void a_challenge_is_a_captcha_where_there_is_one(void **state)
     assert_accepted(decide_from("198.51.100.1"));
 }
 
+/* A script that posts can solve nothing: it is told what the rule would have said. */
+static void a_challenge_says_who_asks(void **state)
+{
+    fg_verdict_t verdict;
+
+    (void)state;
+    configure("FormGuardLimit ip 1/10m action=challenge");
+    configure("FormGuardCaptcha altcha");
+    configure("FormGuardCaptchaWhen challenged");
+    world.posted = "email=x";
+    assert_accepted(decide());
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_MISSING);
+    assert_true(verdict.challenge);
+    assert_string_equal(verdict.rule, "altcha");
+    assert_string_equal(verdict.challenged_by, "ip 1/10m action=challenge");
+    assert_int_equal(verdict.challenged_for, FG_LIMIT);
+    assert_true(verdict.retry_after > 0);
+    /* Of a service's widget nobody knows whether the page has it. */
+    configure("FormGuardCaptcha recaptcha-v2");
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_MISSING);
+    assert_string_equal(verdict.challenged_by, "ip 1/10m action=challenge");
+    assert_int_equal(verdict.challenged_for, FG_ACCEPTED);
+    assert_int_equal(verdict.retry_after, 0);
+    /* Who is asked always is asked by nobody in particular. */
+    configure("FormGuardCaptcha altcha");
+    configure("FormGuardCaptchaWhen always");
+    verdict = decide();
+    assert_refused(verdict, FG_CAPTCHA_MISSING);
+    assert_null(verdict.challenged_by);
+    assert_int_equal(verdict.challenged_for, FG_ACCEPTED);
+    assert_int_equal(verdict.retry_after, 0);
+}
+
 static void a_challenge_without_a_captcha_refuses(void **state)
 {
     fg_verdict_t verdict;
@@ -596,6 +631,7 @@ int main(void)
         TEST(a_fields_limit_counts_what_is_accepted),
         TEST(long_values_are_counted_by_their_begin),
         TEST(a_challenge_is_a_captcha_where_there_is_one),
+        TEST(a_challenge_says_who_asks),
         TEST(a_challenge_without_a_captcha_refuses),
         TEST(countries_and_fields_challenge_too),
         TEST(a_challenge_of_one_layer_is_asked_by_the_other),

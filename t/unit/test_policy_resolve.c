@@ -256,6 +256,28 @@ static void a_sites_captcha_may_be_stricter(void **state)
     assert_false(fg_policy_captcha_when_challenged(site));
 }
 
+/* Who writes a captcha into his .htaccess means that it is asked for, whatever the server says
+ * beside its own. */
+static void when_a_captcha_is_asked_stands_beside_it(void **state)
+{
+    static const char server[] = "FormGuard On\nFormGuardCaptcha altcha\n"
+                                 "FormGuardCaptchaWhen challenged";
+
+    (void)state;
+    assert_false(fg_policy_captcha_when_challenged(
+        resolve(server, "FormGuardCaptcha recaptcha-v2\nFormGuardCaptchaSecret s").layer[1]));
+    assert_false(
+        fg_policy_captcha_when_challenged(resolve(server, "FormGuardCaptcha altcha").layer[1]));
+    assert_true(fg_policy_captcha_when_challenged(
+        resolve(server, "FormGuardCaptcha altcha\nFormGuardCaptchaWhen challenged").layer[1]));
+    /* Without one of its own nothing is said anew. */
+    assert_true(
+        fg_policy_captcha_when_challenged(resolve(server, "FormGuardLimit ip 1/1m").layer[1]));
+    assert_true(fg_policy_captcha_when_challenged(
+        resolve("FormGuard On\nFormGuardCaptchaWhen challenged", "FormGuardCaptcha altcha")
+            .layer[1]));
+}
+
 static void a_site_may_bring_keys_for_the_servers_captcha(void **state)
 {
     fg_policy_layers_t layers = resolve(GUARDED, "FormGuardCaptchaSiteKey my-site-key\n"
@@ -706,6 +728,7 @@ int main(void)
         cmocka_unit_test(a_site_without_rules_has_the_default_limit_where_it_says_on),
         cmocka_unit_test(what_is_guarded_can_be_widened_but_not_narrowed),
         cmocka_unit_test(a_sites_captcha_is_no_easier_than_the_servers),
+        cmocka_unit_test(when_a_captcha_is_asked_stands_beside_it),
         cmocka_unit_test(a_sites_captcha_may_be_stricter),
         cmocka_unit_test(a_site_may_bring_keys_for_the_servers_captcha),
         cmocka_unit_test(without_one_of_its_own_a_site_asks_no_second_captcha),
