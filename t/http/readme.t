@@ -165,10 +165,10 @@ provider_block('conf.d', $EXAMPLE);
 
 subtest 'conf.d: from abroad' => sub {
     my $httpd = server($EXAMPLE =~ s/^FormGuard DetectionOnly$/FormGuard On/mr =~ s{form 100/1h 500/1d from}{form 4/1h from}r);
-    is posts($httpd, 6, each => sub { $_[0] % 2 ? "198.51.100.$_[0]" : "8.8.8.$_[0]" }), '200x4 429x2', 'one script takes so many posts';
+    is posts($httpd, 6, each => sub { $_[0] % 2 ? "198.51.100.$_[0]" : "8.8.8.$_[0]" }), '200x4 403x2', 'one script takes so many posts, then it asks';
     is posts($httpd, 1, from => '198.51.100.1', path => '/other.php'), '200x1', 'another one takes its own';
     is posts($httpd, 5, from => '203.0.113.1'), '200x5', 'and none of them stands in the way of those at home';
-    $httpd->log_ok('error_log', $OK => 10, qr{ FG1100: refused 429: too many posts: rule="form 4/1h from=!JP count=attempts action=challenge" count=4 } => 2);
+    $httpd->log_ok('error_log', $OK => 10, qr{ FG1400: refused 403: captcha token missing: rule="altcha" challenged-by="form 4/1h from=!JP count=attempts action=challenge" } => 2);
     $httpd->done;
 };
 
