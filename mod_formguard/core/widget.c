@@ -182,10 +182,27 @@ const char *fg_widget_make(fg_widget_t *widget, const fg_policy_t *policy, const
     return "it has no widget to be seen, only a script the page has to call";
 }
 
+static int is_script(const char *url, const char *src)
+{
+    apr_size_t len = strlen(url);
+
+    return strncmp(src, url, len) == 0 && (src[len] == '\0' || src[len] == '?' || src[len] == '#');
+}
+
+int fg_widget_is_script(const char *src)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (is_script(rows[i].script, src) ||
+            (rows[i].script_at != NULL && is_script(rows[i].script_at, src))) {
+            return 1;
+        }
+    }
+    return is_script(ALTCHA_SCRIPT, src);
+}
+
 int fg_widget_has_script(const fg_widget_t *widget, const char *src)
 {
-    apr_size_t len = strlen(widget->script_url);
-
-    return strncmp(src, widget->script_url, len) == 0 &&
-           (src[len] == '\0' || src[len] == '?' || src[len] == '#');
+    return is_script(widget->script_url, src);
 }

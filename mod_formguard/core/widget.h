@@ -30,6 +30,9 @@ typedef struct fg_widget {
 const char *fg_widget_make(fg_widget_t *widget, const fg_policy_t *policy, const char *path,
                            const char *origin, apr_pool_t *pool);
 
+/** 1 if a page's script is that of some widget. @param src as it stands in the page */
+int fg_widget_is_script(const char *src);
+
 /** 1 if a page's script is that of the widget. @param src as it stands in the page */
 int fg_widget_has_script(const fg_widget_t *widget, const char *src);
 

@@ -4,7 +4,9 @@
  * sent to where it is asked for.
  *
  * The page streams through; of it is held back what core/html_forms.h says. What is read of a file
- * is mapped or a few kilobytes, and passed on before more is read.
+ * is mapped or a few kilobytes, and passed on before more is read. A piece without a form is passed
+ * on first and read only if a form follows. Of a file that was read before it is known what there
+ * is to be found, and it goes out as it came, cut where widgets belong.
  */
 #include <string.h>
 
@@ -15,6 +17,7 @@
 #include "http_request.h"
 
 #include "core/html_skip.h"
+#include "core/page_memory.h"
 #include "inject.h"
 #include "module.h"
 
@@ -30,6 +33,18 @@ APLOG_USE_MODULE(formguard);
 
 /* Bytes passed on at a time; of a shorter page all is seen before its headers are sent. */
 #define PASS_SIZE 65536
+
+/* A page that is a file, in one piece. */
+typedef struct page_file {
+    apr_finfo_t info;
+    fg_html_found_t found;
+} page_file_t;
+
+/* Where a widget belongs. */
+typedef struct place {
+    apr_off_t at;
+    const fg_target_t *target;
+} place_t;
 
 typedef struct page {
     request_rec *r;
@@ -47,86 +62,19 @@ typedef struct page {
     int committed;               /* 1: the headers fit a page that is changed */
     const fg_target_t *target;   /* of the form that is open */
     apr_array_header_t *scripts; /* const char * */
+    page_file_t *file;           /* NULL: it is none */
+    fg_html_found_t *notes;      /* of the file; NULL: none are made */
+    apr_array_header_t *places;  /* place_t; in a file that is known */
 } page_t;
 
 static ap_filter_rec_t *inject_handle;
+static fg_page_memory_t *memory;
 
-/* --- which pages ------------------------------------------------------------------------------ */
-
-static int is_type(const char *type, const char *wanted)
-{
-    apr_size_t len = strlen(wanted);
-
-    return type != NULL && strncasecmp(type, wanted, len) == 0 &&
-           (type[len] == '\0' || strchr("; \t", type[len]) != NULL);
-}
-
-static const char *header_out(const request_rec *r, const char *name)
-{
-    const char *value = apr_table_get(r->headers_out, name);
-
-    return value != NULL ? value : apr_table_get(r->err_headers_out, name);
-}
-
-static int is_encoded(const request_rec *r)
-{
-    const char *encoding = header_out(r, "Content-Encoding");
-
-    encoding = encoding != NULL ? encoding : r->content_encoding;
-    return encoding != NULL && strcasecmp(encoding, "identity") != 0;
-}
-
-static int charset_known(const request_rec *r)
-{
-    const char *charset = ap_strcasestr(r->content_type, "charset=");
-
-    return charset == NULL || fg_html_charset_known(charset + 8, strlen(charset + 8));
-}
-
-/* A refusal of ours, which holds the widget where one is due; an ErrorDocument in its place is a
- * request of its own. */
-static int is_refusal(request_rec *r)
-{
-    const fg_request_t *fr = ap_get_module_config(r->request_config, &formguard_module);
-
-    return fr != NULL && fr->judged && fr->verdict.outcome == FG_OUT_REFUSE && !fr->verdict.would;
-}
-
-static int is_page(request_rec *r)
-{
-    const char *disposition;
-
-    if (is_refusal(r) || !is_type(r->content_type, "text/html") || !charset_known(r) ||
-        r->status == HTTP_PARTIAL_CONTENT || header_out(r, "Content-Range") != NULL ||
-        AP_STATUS_IS_HEADER_ONLY(r->status)) {
-        return 0;
-    }
-    disposition = header_out(r, "Content-Disposition");
-    if (disposition != NULL && strncasecmp(disposition, "attachment", 10) == 0) {
-        return 0; /* to be saved, not shown */
-    }
-    if (is_encoded(r)) {
-        fg_inject_say(r, NULL, "the page is compressed before it can be read");
-        return 0;
-    }
-    return 1;
-}
-
-/* What no longer fits a page that is changed. */
+/* Its length, its validators and parts of it no longer fit a page that is changed. */
 static void commit(page_t *page)
 {
-    static const char *const names[] = {"Content-Length", "ETag",       "Last-Modified",
-                                        "Accept-Ranges",  "Digest",     "Content-MD5",
-                                        "Content-Digest", "Repr-Digest"};
-    request_rec *r = page->r;
-    apr_size_t i;
-
     if (!page->committed) {
-        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            apr_table_unset(r->headers_out, names[i]);
-            apr_table_unset(r->err_headers_out, names[i]);
-        }
-        apr_table_unset(r->headers_in, "Range");
+        fg_inject_unset_headers(page->r);
         page->committed = 1;
     }
 }
@@ -136,19 +84,34 @@ static void commit(page_t *page)
 static const char *on_form(void *baton, const fg_html_form_t *form)
 {
     page_t *page = baton;
+    const char *field;
 
     page->target = fg_targets_of(page->targets, form);
-    return page->target != NULL ? page->target->field : NULL;
+    field = page->target != NULL ? page->target->field : NULL;
+    if (page->notes != NULL) {
+        fg_html_found_form(page->notes, form, field);
+    }
+    return field;
 }
 
 static void on_base(void *baton, const char *href)
 {
-    fg_targets_base(((page_t *)baton)->targets, href);
+    page_t *page = baton;
+
+    if (page->notes != NULL) {
+        fg_html_found_base(page->notes, href);
+    }
+    fg_targets_base(page->targets, href);
 }
 
 static void on_csp(void *baton, const char *policy)
 {
-    fg_targets_csp(((page_t *)baton)->targets, policy);
+    page_t *page = baton;
+
+    if (page->notes != NULL) {
+        fg_html_found_csp(page->notes, policy);
+    }
+    fg_targets_csp(page->targets, policy);
 }
 
 static void to_out(page_t *page, apr_bucket *b)
@@ -202,13 +165,10 @@ static int has_script(const page_t *page, const fg_widget_t *widget)
     return 0;
 }
 
-static void on_widget(void *baton, apr_off_t at)
+static void put_widget(page_t *page, apr_off_t at, const fg_widget_t *widget)
 {
-    page_t *page = baton;
-    const fg_widget_t *widget = &page->target->widget;
-
     if (release(page, at) != APR_SUCCESS || page->held_from != at) {
-        return; /* of buckets that are in memory: does not happen */
+        return; /* of buckets of a known length: does not happen */
     }
     page->changed = 1;
     commit(page);
@@ -219,12 +179,25 @@ static void on_widget(void *baton, apr_off_t at)
     add_text(page, widget->element);
 }
 
+static void on_widget(void *baton, apr_off_t at)
+{
+    page_t *page = baton;
+
+    if (page->notes != NULL) {
+        fg_html_found_widget(page->notes, at);
+    }
+    put_widget(page, at, &page->target->widget);
+}
+
 static void on_script(void *baton, const char *src)
 {
     page_t *page = baton;
 
-    if (page->scripts->nelts < SCRIPTS_MAX && strlen(src) < 256) {
+    if (page->scripts->nelts < SCRIPTS_MAX && fg_widget_is_script(src)) {
         APR_ARRAY_PUSH(page->scripts, const char *) = apr_pstrdup(page->r->pool, src);
+        if (page->notes != NULL) {
+            fg_html_found_script(page->notes, src);
+        }
     }
 }
 
@@ -241,6 +214,12 @@ static page_t *open_page(request_rec *r)
     return page;
 }
 
+static void look_for_targets(page_t *page)
+{
+    page->targets = fg_targets_create(page->r);
+    page->scripts = apr_array_make(page->r->pool, 4, sizeof(const char *));
+}
+
 /* There is a form, or more than can wait: read what was put off, and these bytes. */
 static apr_status_t read_on(page_t *page, const char *data, apr_size_t len)
 {
@@ -250,8 +229,7 @@ static apr_status_t read_on(page_t *page, const char *data, apr_size_t len)
 
     if (page->forms == NULL) {
         page->forms = fg_html_forms_create(&tells, page, r->pool);
-        page->targets = fg_targets_create(r);
-        page->scripts = apr_array_make(r->pool, 4, sizeof(const char *));
+        look_for_targets(page);
     }
     for (b = APR_BRIGADE_FIRST(page->unread); b != APR_BRIGADE_SENTINEL(page->unread);
          b = APR_BUCKET_NEXT(b)) {
@@ -370,6 +348,13 @@ static apr_status_t set_aside(page_t *page)
     return APR_SUCCESS;
 }
 
+static void remember(const page_t *page)
+{
+    if (page->notes != NULL) {
+        fg_page_memory_keep(memory, &page->file->info, page->notes, page->r->request_time);
+    }
+}
+
 static int is_end(const apr_bucket_brigade *bb)
 {
     return !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_FIRST(bb));
@@ -390,9 +375,14 @@ static apr_status_t read_page(ap_filter_t *f, page_t *page, apr_bucket_brigade *
             if (!page->had_data && page->r->header_only) {
                 commit(page); /* what its page would hold is not known */
             }
+            remember(page);
             return finish(f, page, bb);
         }
-        if (AP_BUCKET_IS_ERROR(b) || (page->forms != NULL && fg_html_forms_stopped(page->forms))) {
+        if (AP_BUCKET_IS_ERROR(b)) {
+            return finish(f, page, bb);
+        }
+        if (page->forms != NULL && fg_html_forms_stopped(page->forms)) {
+            remember(page);
             return finish(f, page, bb);
         }
         if (!APR_BUCKET_IS_METADATA(b)) {
@@ -421,6 +411,98 @@ static apr_status_t read_page(ap_filter_t *f, page_t *page, apr_bucket_brigade *
     return rv;
 }
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+static page_file_t *whole_file(apr_bucket_brigade *bb, apr_pool_t *pool)
+{
+    apr_bucket *b = APR_BRIGADE_FIRST(bb);
+    page_file_t *file;
+    apr_bucket_file *f;
+
+    if (!APR_BUCKET_IS_FILE(b) || b->start != 0 || !APR_BUCKET_IS_EOS(APR_BUCKET_NEXT(b))) {
+        return NULL;
+    }
+    f = b->data;
+    file = apr_pcalloc(pool, sizeof(*file));
+    return apr_file_info_get(&file->info,
+                             APR_FINFO_IDENT | APR_FINFO_SIZE | APR_FINFO_MTIME | APR_FINFO_CTIME |
+                                 APR_FINFO_TYPE,
+                             f->fd) == APR_SUCCESS &&
+                   file->info.filetype == APR_REG && file->info.size == (apr_off_t)b->length
+               ? file
+               : NULL;
+}
+
+static void on_place(void *baton, apr_off_t at)
+{
+    page_t *page = baton;
+    place_t *place = apr_array_push(page->places);
+
+    place->at = at;
+    place->target = page->target;
+}
+
+/* Of a file that was read before. @return 0: it has to be read again */
+static int find_places(page_t *page)
+{
+    static const fg_html_forms_ops_t tells = {on_form, on_place, on_base, on_csp, on_script};
+
+    page->places = apr_array_make(page->r->pool, 2, sizeof(place_t));
+    if (page->file->found.used == 0) {
+        return 1;
+    }
+    look_for_targets(page);
+    return fg_html_found_tell(&page->file->found, &tells, page);
+}
+
+/* The file, which stands first in `bb`, with its widgets. */
+static apr_status_t pass_file(ap_filter_t *f, page_t *page, apr_bucket_brigade *bb)
+{
+    apr_bucket *b = APR_BRIGADE_FIRST(bb);
+    int i;
+
+    if (page->places->nelts > 0) {
+        const char *data;
+        apr_size_t len;
+        apr_status_t rv = APR_SUCCESS;
+
+        /* Mapped once, and not for each piece; without reading it. */
+        if (((apr_bucket_file *)b->data)->can_mmap) {
+            rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        }
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        for (b = APR_BRIGADE_FIRST(bb); !APR_BUCKET_IS_EOS(b); b = APR_BRIGADE_FIRST(bb)) {
+            APR_BUCKET_REMOVE(b);
+            APR_BRIGADE_INSERT_TAIL(page->held, b);
+        }
+    }
+    for (i = 0; i < page->places->nelts; i++) {
+        const place_t *place = &APR_ARRAY_IDX(page->places, i, place_t);
+
+        put_widget(page, place->at, &place->target->widget);
+    }
+    return finish(f, page, bb);
+}
+
+static page_t *first_look(request_rec *r, apr_bucket_brigade *bb)
+{
+    page_t *page = open_page(r);
+
+    page->file = whole_file(bb, r->pool);
+    if (page->file != NULL) {
+        if (fg_page_memory_find(memory, &page->file->info, &page->file->found) &&
+            find_places(page)) {
+            return page;
+        }
+        page->places = NULL;
+        page->notes = &page->file->found;
+        page->notes->used = 0;
+    }
+    return page;
+}
+
 static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     page_t *page = f->ctx;
@@ -430,11 +512,14 @@ static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         return APR_SUCCESS;
     }
     if (page == NULL) {
-        if (!is_page(f->r)) {
+        if (!fg_inject_is_page(f->r)) {
             ap_remove_output_filter(f);
             return ap_pass_brigade(f->next, bb);
         }
-        page = f->ctx = open_page(f->r);
+        page = f->ctx = first_look(f->r, bb);
+        if (page->places != NULL) {
+            return pass_file(f, page, bb);
+        }
     }
     rv = read_page(f, page, bb);
     if (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(page->out)) {
@@ -450,20 +535,19 @@ static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 
-/* Whether the answer may turn out to be a page, before there is one. What browsers ask for a page,
- * and nothing else, names text/html in Accept. */
-static int may_be_page(const request_rec *r)
+/* A file that is known to have no form to which something may ever be added. */
+static int is_unchanged(const request_rec *r)
 {
-    const char *accept = apr_table_get(r->headers_in, "Accept");
+    fg_html_found_t found;
 
-    if (is_type(r->content_type, "text/html")) {
-        return 1;
-    }
-    if (r->content_type != NULL && r->handler == NULL &&
-        strncmp(r->content_type, "application/x-httpd-", 20) != 0) {
-        return 0;
-    }
-    return accept != NULL && ap_strcasestr(accept, "text/html") != NULL;
+    return r->handler == NULL && r->finfo.filetype == APR_REG &&
+           fg_page_memory_find(memory, &r->finfo, &found) && !fg_html_found_forms(&found);
+}
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    (void)s;
+    memory = fg_page_memory_create(pchild);
 }
 
 static void insert_filter(request_rec *r)
@@ -473,7 +557,7 @@ static void insert_filter(request_rec *r)
     if (r->main != NULL || r->proxyreq == PROXYREQ_PROXY || !fg_policy_injects(stack)) {
         return; /* what is included in a page passes by with it */
     }
-    if (may_be_page(r)) {
+    if (fg_inject_may_be_page(r) && !is_unchanged(r)) {
         /* A browser that has the page without the widget must not be told that it still holds, and
          * no part of one page may be joined to a part of the other. */
         apr_table_unset(r->headers_in, "If-Modified-Since");
@@ -489,5 +573,6 @@ void fg_inject_register(void)
     /* Behind what makes the page (SSI), before what compresses it. */
     inject_handle =
         ap_register_output_filter(FILTER_NAME, inject_filter, NULL, AP_FTYPE_RESOURCE + 1);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_filter(insert_filter, NULL, NULL, APR_HOOK_LAST);
 }

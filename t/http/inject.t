@@ -253,7 +253,52 @@ subtest 'streaming' => sub {
     $httpd->log_ok('streaming');
 };
 
-$_->done for $httpd, $OFF;
+# In one process whose clock is ahead, so that files are old enough to be remembered: read once, then known.
+my $known = FormGuard::Httpd->new(%SERVER, mpm => 'event', php => 'fpm', clock => 1, env => { NO_FAKE_STAT => 1 },
+    global => "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 12\nMaxSpareThreads 12\n");
+$known->clock(60);
+subtest 'files that are known' => sub {
+    my $ask = sub { my ($path, @more) = @_; return $known->client->get($path, headers => [%HTML, @more]) };
+    my ($from, $to) = ($httpd->port, $known->port);
+    for my $path (map { "/$_" } sort grep { /\.html\z/ && !/^gzip/ } keys %F) {
+        my $want = $client->get($path, headers => [%HTML])->body =~ s/:$from\b/:$to/gr;
+        my $first = $ask->($path);
+        is $first->body, $want, "$path: read";
+        for (1, 2) {
+            my $next = $ask->($path);
+            is $next->body, $want, "$path: known";
+            # Of a long page the length is known now, before all of it has gone by.
+            is head_of($next, $path =~ s/big/cgi/r), head_of($first, $path =~ s/big/cgi/r), "$path: with the same headers";
+        }
+    }
+    my $none = $ask->('/none.html');
+    is $none->header('Content-Length'), length $F{'none.html'}, 'no form: the length';
+    is $ask->('/none.html', 'If-None-Match' => $none->header('ETag'))->status, 304, 'not modified';
+    is $ask->('/none.html', Range => 'bytes=0-9')->body, substr($F{'none.html'}, 0, 10), 'and a part of it';
+    is $ask->('/a.html', 'If-None-Match' => '*')->status, 200, 'not so where there is a form';
+    is $ask->('/free/a.html')->status, 404, 'none';
+    $known->log_ok('what was said is said', left('') => '+');
+
+    $known->write_file('none.html', page('<i>', form('/f/contact.php')));
+    is $ask->('/none.html', 'If-None-Match' => $none->header('ETag'))->body, page('<i>', with('/f/contact.php', '/f/contact.php')), 'a form came';
+    $known->write_file('a.html', page(form('/free/x.php'), form('/f/contact.php')));
+    is $ask->('/a.html')->body, page(form('/free/x.php'), with('/f/contact.php', '/f/contact.php')), 'another page' for 1 .. 2;
+    open my $fh, '+<', $known->htdocs . '/a.html' or die $!;    # in its place, and as long as it was
+    print $fh page(form('/f/contact.php'), form('/free/x.php'));
+    close $fh;
+    is $ask->('/a.html')->body, page(with('/f/contact.php', '/f/contact.php'), form('/free/x.php')), 'written into' for 1 .. 2;
+
+    my $tok = with('/f/contact.php', '/f/contact.php') =~ s/(?=><\/altcha-widget>)/ name="tok"/r;
+    $known->write_file('f/.htaccess', $CAPTCHA . "FormGuardCaptchaField tok\n");
+    is $ask->('/a.html')->body, page($tok, form('/free/x.php')), 'another field';
+    $known->write_file('f/.htaccess', $CAPTCHA =~ s/^FormGuard\K On/ Off/r);
+    is $ask->('/a.html')->body, page(form('/f/contact.php'), form('/free/x.php')), 'not guarded any more' for 1 .. 2;
+    $known->write_file('free/.htaccess', $CAPTCHA);
+    is $ask->('/a.html')->body, page(form('/f/contact.php'), with('/free/x.php', '/free/x.php')), 'another one guarded' for 1 .. 2;
+    $known->log_ok('changes');
+};
+
+$_->done for $httpd, $OFF, $known;
 
 my $prefork = FormGuard::Httpd->new(%SERVER, mpm => 'prefork', php => 'mod', files => { map { $_ => $F{$_} } '.htaccess', 'f/.htaccess', 'f/self.php', 'a.html' });
 is $prefork->client->get('/f/self.php', headers => [%HTML])->body, page(with('', '/f/self.php')), 'mod_php';
