@@ -535,12 +535,14 @@ static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 
-/* A file that is known to have no form to which something may ever be added. */
-static int is_unchanged(const request_rec *r)
+/* A file, sent as it is, that is known to have no form to which something might ever be added. */
+static int has_nothing(const request_rec *r)
 {
     fg_html_found_t found;
 
-    return r->handler == NULL && r->finfo.filetype == APR_REG &&
+    return r->handler == NULL && r->finfo.filetype == APR_REG && r->content_type != NULL &&
+           strncasecmp(r->content_type, "text/html", 9) == 0 &&
+           r->output_filters->frec->ftype > AP_FTYPE_RESOURCE &&
            fg_page_memory_find(memory, &r->finfo, &found) && !fg_html_found_forms(&found);
 }
 
@@ -557,7 +559,10 @@ static void insert_filter(request_rec *r)
     if (r->main != NULL || r->proxyreq == PROXYREQ_PROXY || !fg_policy_injects(stack)) {
         return; /* what is included in a page passes by with it */
     }
-    if (fg_inject_may_be_page(r) && !is_unchanged(r)) {
+    if (has_nothing(r)) {
+        return;
+    }
+    if (fg_inject_may_be_page(r)) {
         /* A browser that has the page without the widget must not be told that it still holds, and
          * no part of one page may be joined to a part of the other. */
         apr_table_unset(r->headers_in, "If-Modified-Since");
