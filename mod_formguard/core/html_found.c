@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One after the other, each a byte that says what it is and what belongs to it: strings end with 0. */
+/* One after the other: a byte that says what it is, and what belongs to it; strings end with 0. */
 #include "html_found.h"
 
 #include <string.h>

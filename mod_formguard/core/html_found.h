@@ -41,8 +41,8 @@ int fg_html_found_forms(const fg_html_found_t *found);
 
 /**
  * Tell it again. Strings that are told are gone when `found` is.
- * @return 1 if that was all; 0 if a form wants another field than then, or now wants one at all: where
- *         its widget belongs was not looked for. Told is what comes before.
+ * @return 1 if that was all; 0 if a form wants another field than then, or now wants one at all:
+ *         where its widget belongs was not looked for. Told is what comes before.
  */
 int fg_html_found_tell(const fg_html_found_t *found, const fg_html_forms_ops_t *ops, void *baton);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file inject.h
- * @brief FormGuardInject: what its filter has to know of pages and of where forms are sent to.
+ * @brief FormGuardInject: what its filter has to know of pages and where forms are sent to.
  */
 #ifndef FG_INJECT_H
 #define FG_INJECT_H
@@ -14,8 +14,8 @@
 /** 1 if the answer is a page that may be changed, now that its headers are known. */
 int fg_inject_is_page(request_rec *r);
 
-/** 1 if the answer may turn out to be a page, before there is one: what browsers ask for a page, and
- * nothing else, names text/html in Accept. */
+/** 1 if the answer may turn out to be a page, before there is one: what browsers ask for a page,
+ * and nothing else, names text/html in Accept. */
 int fg_inject_may_be_page(const request_rec *r);
 
 /** Take away the headers that say what no longer holds for a page that is changed. */
