@@ -57,11 +57,13 @@ sub keep
         $result{$part}{$name} = ref $got->{$name} eq 'HASH' ? { %{$result{$part}{$name} || {}}, %{$got->{$name}} } : $got->{$name};
     }
     $result{measured}{$part} = $start;
+    ($result{httpd}) = `@{[FormGuard::Httpd::Config::program()]} -v` =~ m{version: (\S+)};
     open my $fh, '>', "$out/results.json" or die "$out/results.json: $!\n";
     print $fh JSON::PP->new->canonical->pretty->encode(\%result);
     close $fh or die "$out/results.json: $!\n";
 }
 
+# As in Markdown, the first row is the head.
 sub table
 {
     my ($title, @rows) = @_;
@@ -72,10 +74,11 @@ sub table
             $width[$i] = $n if $n > ($width[$i] // 0);
         }
     }
-    print "\n$title\n";
-    for my $row (@rows) {
-        print '  ', join('  ', map { $_ ? sprintf('%*s', $width[$_], $row->[$_]) : sprintf('%-*s', $width[$_], $row->[$_]) } 0 .. $#$row), "\n";
-    }
+    print "\n$title\n\n";
+    my $line = sub { my ($row) = @_; print '| ', join(' | ', map { sprintf $_ ? '%*s' : '%-*s', $width[$_], $row->[$_] } 0 .. $#width), " |\n" };
+    $line->(shift @rows);
+    print '|', join('|', map { '-' x ($_ + 1) . ':' } @width), "|\n";
+    $line->($_) for @rows;
 }
 
 # --- instructions ---
@@ -124,6 +127,8 @@ sub load
         table("Requests a second, $connections connections: httpd alone, and ratios to it in the same round", ['', @names],
             map { my $work = $_; [$work->{title}, map { rate($work, $_, $connections) } @names] } @works);
     }
+    table("The server's processor time, 16 connections: us a request of httpd alone, and ratios to it in the same round", ['', @names],
+        map { my $work = $_; [$work->{title}, map { cpu($work, $_, 16) } @names] } @works);
 }
 
 sub rate
@@ -131,6 +136,13 @@ sub rate
     my ($work, $name, $connections) = @_;
     my $got = $result{load}{$name}{$work->{name}}{$connections} or return '';
     return $name eq 'plain' || !$got->{ratio} ? thousands($got->{rate}) : sprintf '%.2f', $got->{ratio};
+}
+
+sub cpu
+{
+    my ($work, $name, $connections) = @_;
+    my $got = $result{load}{$name}{$work->{name}}{$connections} or return '';
+    return $name eq 'plain' || !$got->{cpu_ratio} ? sprintf('%.1f us', $got->{cpu}) : sprintf('%.2f', $got->{cpu_ratio});
 }
 
 # --- what gets through ---
@@ -179,7 +191,7 @@ sub counters
     }
     keep(counters => { map { $_ => median(@{$ns{$_}}) } keys %ns });
     table('Counters, a million live keys, ns (aims: random 200, hot 60, 80 bytes a key)',
-        map { [$_, sprintf '%.1f', $result{counters}{$_}] } sort keys %ns);
+        ['', 'ns'], map { [$_, sprintf '%.1f', $result{counters}{$_}] } sort keys %ns);
 }
 
 sub verify

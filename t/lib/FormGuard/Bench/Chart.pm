@@ -75,7 +75,7 @@ sub _panel
         my @words = split / /, $row->{title};
         my @title = ('');
         for my $word (@words) {
-            push @title, '' if length("$title[-1] $word") > 30;
+            push @title, '' if length("$title[-1] $word") > 27;
             $title[-1] .= ($title[-1] eq '' ? '' : ' ') . $word;
         }
         $out .= _write(16, $y + 10 + 15 * $_, $title[$_], 'font-size' => 13) for 0 .. $#title;

@@ -8,10 +8,12 @@ FormGuard::Bench::Load - requests a second, by wrk
 =head1 SYNOPSIS
 
     my $got = FormGuard::Bench::Load::measure(\@names, \@works, rounds => 5, seconds => 1, connections => [2, 16, 64]);
-    $got->{formguard}{limits}{16};    # { rate => median a second, ratio => median of rate / plain's in the same round }
+    $got->{formguard}{limits}{16};    # { rate => a second, ratio => rate / plain's in the same round,
+                                      #   cpu => us of processor time a request, cpu_ratio => plain's cpu / it }
 
-All servers (event MPM) are up all the time and asked in turns, a second each; the order turns with each round. An
-answer of another kind than expected ends the measurement.
+All servers (event MPM) are up all the time and asked in turns, a second each; the order turns with each round. What is
+returned are medians. Processor time is that of the server, kernel's share included: it says the same as the rate, and
+is steadier where others use the machine, too. An answer of another kind than expected ends the measurement.
 
 =cut
 
@@ -48,7 +50,7 @@ sub measure
 {
     my ($names, $works, %o) = @_;
     my %server = map { $_ => _servers($_, $works) } @$names;
-    my (%rate, %ratio, %sent);
+    my (%all, %sent);
     my $order = 0;
     for my $round (1 .. $o{rounds}) {
         for my $work (@$works) {
@@ -59,9 +61,14 @@ sub measure
                 for my $name (@order) {
                     my $sent = \($sent{$name}{$work->{name}} //= 0);
                     $now{$name} = _once($server{$name}{$work->{setting}}, $name, $work, $connections, $o{seconds}, $sent);
-                    push @{$rate{$name}{$work->{name}}{$connections}}, $now{$name};
                 }
-                push @{$ratio{$_}{$work->{name}}{$connections}}, $now{$_} / $now{plain} for $now{plain} ? @$names : ();
+                for my $name (@$names) {
+                    my $all = $all{$name}{$work->{name}}{$connections} ||= {};
+                    push @{$all->{$_}}, $now{$name}{$_} for qw(rate cpu);
+                    my $plain = $now{plain} or next;
+                    push @{$all->{ratio}}, $now{$name}{rate} / $plain->{rate};
+                    push @{$all->{cpu_ratio}}, $plain->{cpu} / $now{$name}{cpu};
+                }
             }
             $o{progress}->("round $round: $work->{name}") if $o{progress};
         }
@@ -71,10 +78,8 @@ sub measure
     for my $name (@$names) {
         for my $work (@$works) {
             for my $connections (@{$o{connections}}) {
-                my @ratios = @{$ratio{$name}{$work->{name}}{$connections} || []};
-                $got{$name}{$work->{name}}{$connections} = {
-                    rate => median(@{$rate{$name}{$work->{name}}{$connections}}), @ratios ? (ratio => median(@ratios)) : (),
-                };
+                my $all = $all{$name}{$work->{name}}{$connections};
+                $got{$name}{$work->{name}}{$connections} = { map { $_ => median(@{$all->{$_}}) } keys %$all };
             }
         }
     }
@@ -137,12 +142,26 @@ sub _once
     if ($work->{addresses}) {
         $file{addresses} = "$$sent $MILLION";
     }
+    my $idle = _cpu($server);
     my ($requests, $us, $refused, $errors) = _wrk($server, $connections, $seconds, %file);
+    my $cpu = _cpu($server) - $idle;
     my $expected = FormGuard::Bench::Works::status($work, $name);
     my $wrong = $expected >= 400 ? $requests - $refused : $refused;
     die "$name: $work->{name}: $wrong of $requests answers are not $expected, $errors errors\n" if $wrong > $requests / 1000 || !$requests;
     $$sent += $requests if $work->{addresses};
-    return $requests / $us * 1e6;
+    return { rate => $requests / $us * 1e6, cpu => $cpu / $requests / 1000 };
+}
+
+# Nanoseconds on a processor, of all threads of all children.
+sub _cpu
+{
+    my ($server) = @_;
+    my $ns = 0;
+    for my $file (map { glob "/proc/$_/task/*/schedstat" } FormGuard::Process::children_of($server->pid)) {
+        open my $fh, '<', $file or next;
+        $ns += (split ' ', <$fh> // 0)[0];
+    }
+    return $ns;
 }
 
 1;
