@@ -190,7 +190,8 @@ static const char *form(const fg_request_t *fr, const fg_told_t *told, const cha
 
 #define TEXT(key) ap_escape_html(pool, fg_pages_text(language, "challenge." key))
     return apr_pstrcat(
-        pool, "<form id=\"formguard\" method=\"post\" data-sending=\"", TEXT("sending"), "\"",
+        pool, "<form id=\"formguard\" method=\"post\" data-sending=\"", TEXT("sending"),
+        "\" data-done=\"", TEXT("done"), "\"",
         kept == NULL       ? " data-back"
         : sends_itself(fr) ? " data-auto"
                            : "",

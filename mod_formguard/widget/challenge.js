@@ -35,10 +35,14 @@
         state.textContent = form.dataset.sending;
     });
     form.querySelector('altcha-widget').addEventListener('statechange', (event) => {
+        const done = event.detail.state === 'verified';
         fail(event.detail.state !== 'error');
-        if (event.detail.state === 'verified' && form.hasAttribute('data-auto')) {
+        if (done && form.hasAttribute('data-auto')) {
             // The widget puts its answer into the form after this event.
             setTimeout(() => form.requestSubmit(), 0);
+        } else if (!sent) {
+            // Who does not see the box hears of it.
+            state.textContent = done ? form.dataset.done : '';
         }
     });
     document.querySelector('script[type=module]').addEventListener('error', () => fail(false));

@@ -25,6 +25,7 @@ until the page's last widget has done its work, C<$ARRIVED> until the page that 
 use strict;
 use warnings;
 use utf8;
+use Encode qw(encode_utf8);
 use Exporter qw(import);
 use File::Copy qw(copy);
 use FormGuard::Browser;
@@ -103,6 +104,17 @@ sub press
         await page.waitForLoadState();
         return answer.status();
 JS
+}
+
+# A file to be attached: on disk, where the browser finds it again after going back.
+sub file
+{
+    my ($self, $name, $bytes) = @_;
+    my $path = $self->{httpd}->dir . "/$name";
+    open my $fh, '>:raw', encode_utf8($path) or die "$name: $!\n";
+    print $fh $bytes;
+    close $fh or die "$name: $!\n";
+    return $path;
 }
 
 # How many mails there are that were not there before; owner() looks at the same.
