@@ -184,7 +184,7 @@ FG_JUDGE(fg_enterprise_judge)
     if (wrong) {
         fg_result_cause(result, FG_CAUSE_SERVER_ERROR, wrong);
     }
-    else if (valid && reason && strcmp(reason, "INVALID_REASON_UNSPECIFIED")) {
+    else if (valid && reason && strcmp(reason, "INVALID_REASON_UNSPECIFIED") != 0) {
         fg_result_cause(result, FG_CAUSE_SERVER_ERROR, "valid with an invalidReason");
     }
     else if (valid) {

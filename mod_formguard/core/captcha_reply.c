@@ -402,7 +402,8 @@ void fg_judge_claims(const fg_captcha_check_t *check, const fg_claims_t *claims,
         !judge_age(check, claims, result, pool)) {
         return;
     }
-    if (provider->action != FG_CARRIES_NEVER && check->action && strcmp(check->action, action)) {
+    if (provider->action != FG_CARRIES_NEVER && check->action &&
+        strcmp(check->action, action) != 0) {
         fg_result_judged(result, FG_CAPTCHA_ACTION, fg_detail("action", action, pool));
         return;
     }

@@ -92,7 +92,7 @@ apr_status_t fg_counters_format(void *mem, apr_size_t size, apr_uint32_t entries
         return APR_EINVAL;
     }
     memset(mem, 0, size);
-    header->version = FG_VERSION;
+    header->version = FG_COUNTERS_VERSION;
     header->offset = (apr_uint32_t)offset;
     header->bytes = bytes;
     header->sets = sets_for(entries);
@@ -126,7 +126,7 @@ apr_status_t fg_counters_attach(fg_counters_t **counters, void *mem, apr_size_t 
     apr_uint64_t sets;
 
     *counters = NULL;
-    if (!header || header->version != FG_VERSION || header->bytes > size) {
+    if (!header || header->version != FG_COUNTERS_VERSION || header->bytes > size) {
         return APR_EINVAL;
     }
     sets = header->sets;

@@ -56,7 +56,7 @@ static const char *check_header(const fg_counters_t *counters)
 {
     const fg_counters_header_t *header = counters->header;
 
-    if (header->magic != FG_MAGIC || header->version != FG_VERSION) {
+    if (header->magic != FG_MAGIC || header->version != FG_COUNTERS_VERSION) {
         return "the header is not of this version";
     }
     if (header->sets != counters->sets || header->bytes != fg_counters_bytes(counters->sets)) {

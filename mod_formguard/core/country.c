@@ -390,7 +390,7 @@ static void check_file(fg_country_db_t *db, apr_time_t now)
 {
     struct stat st;
     stamp_t stamp;
-    map_t *map;
+    map_t *map = NULL;
     char reason[REASON_MAX];
     apr_status_t rv;
     int in_place;
@@ -420,7 +420,7 @@ static void check_file(fg_country_db_t *db, apr_time_t now)
         return;
     }
     rv = load(&map, db, &stamp, reason);
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && map != NULL) {
         db->seen = stamp;
         install(db, map, &stamp);
     }

@@ -44,7 +44,7 @@ static int lies_in_any(const char *name, const char *const *suffixes, apr_size_t
     return 0;
 }
 
-#define LIES_IN_ANY(name, list) lies_in_any(name, list, sizeof(list) / sizeof(list[0]))
+#define LIES_IN_ANY(name, list) lies_in_any(name, list, sizeof(list) / sizeof((list)[0]))
 
 /* @return NULL, or what is wrong; the label is not empty */
 static const char *check_label(const char *label, apr_size_t len)
@@ -157,7 +157,7 @@ static const char *read_quad(const char *p, apr_uint32_t *quad)
 static const char *read_range(const char *p, fg_dnsbl_range_t *range)
 {
     const char *end;
-    apr_uint32_t octet;
+    apr_uint32_t octet = 0;
 
     p = read_quad(p, &range->first);
     if (p == NULL || *p != '-') {

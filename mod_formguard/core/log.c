@@ -42,7 +42,7 @@ const char *fg_log_value(char out[FG_LOG_VALUE_MAX + 1], const char *value)
         memcpy(out, "-", 2);
         return out;
     }
-    for (; value[n] && n < FG_LOG_VALUE_MAX; n++) {
+    for (; n < FG_LOG_VALUE_MAX && value[n]; n++) {
         out[n] = is_safe(value[n]) ? value[n] : '_';
     }
     out[n] = '\0';

@@ -18,6 +18,7 @@ static const unsigned int bursts[FG_NOTICES] = {
 
 /* In a second come as many as at once, and one more where that is more than one. Beside all of
  * these stand the few that are said once. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): the terms of a sum */
 #define LINES(name, burst) +((burst) > 1 ? (burst) + 1 : 1)
 _Static_assert(FG_THROTTLE_LINES_MAX FG_NOTICE_KINDS(LINES) + 3 < 100,
                "fewer than 100 lines a second");

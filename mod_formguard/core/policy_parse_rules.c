@@ -115,7 +115,7 @@ static const char *parse_codes(apr_array_header_t **codes, const char *list,
             *comma = '\0';
         }
         if (strcasecmp(rest, "unknown") == 0) {
-            strcpy(rest, "unknown");
+            memcpy(rest, "unknown", sizeof("unknown"));
         }
         else {
             for (p = rest; *p != '\0'; p++) {
@@ -139,7 +139,7 @@ const char *fg_parse_country(const fg_directive_t *directive, fg_policy_t *polic
 {
     fg_policy_countries_t *rules = FIELD(policy, directive, fg_policy_countries_t);
     apr_array_header_t *codes;
-    apr_array_header_t *sum;
+    apr_array_header_t *sum = NULL;
     fg_country_rule_t rule;
     const char *error;
     int i;
@@ -337,7 +337,7 @@ const char *fg_parse_limit(const fg_directive_t *directive, fg_policy_t *policy,
 {
     fg_policy_limits_t *limits = FIELD(policy, directive, fg_policy_limits_t);
     apr_array_header_t *rates;
-    apr_array_header_t *sum;
+    apr_array_header_t *sum = NULL;
     fg_limit_t limit;
     const char *error;
     int i;
@@ -427,7 +427,7 @@ const char *fg_parse_field(const fg_directive_t *directive, fg_policy_t *policy,
 {
     fg_policy_field_rules_t *rules = FIELD(policy, directive, fg_policy_field_rules_t);
     fg_field_rule_t rule = {.action = FG_ACT_REFUSE};
-    apr_array_header_t *sum;
+    apr_array_header_t *sum = NULL;
     const char *error = NULL;
     int names = words->argc;
     int i;
@@ -468,7 +468,7 @@ const char *fg_parse_dnsbl(const fg_directive_t *directive, fg_policy_t *policy,
 {
     fg_policy_dnsbls_t *rules = FIELD(policy, directive, fg_policy_dnsbls_t);
     fg_dnsbl_rule_t rule;
-    apr_array_header_t *sum;
+    apr_array_header_t *sum = NULL;
     const char *error;
     int i;
 

@@ -53,13 +53,13 @@ static wanted_t *find(const fg_submission_t *submission, const char *asked)
     return NULL;
 }
 
-void fg_submission_want(fg_submission_t *submission, const char *name)
+static wanted_t *want(fg_submission_t *submission, const char *name)
 {
-    wanted_t *w;
+    wanted_t *w = find(submission, name);
     char *php;
 
-    if (find(submission, name) != NULL) {
-        return;
+    if (w != NULL) {
+        return w;
     }
     w = &APR_ARRAY_PUSH(submission->wanted, wanted_t);
     memset(w, 0, sizeof(*w));
@@ -68,12 +68,17 @@ void fg_submission_want(fg_submission_t *submission, const char *name)
     php = apr_palloc(submission->pool, w->asked_len + 1);
     w->name_len = fg_body_php_name(php, name, w->asked_len);
     w->name = php;
+    return w;
+}
+
+void fg_submission_want(fg_submission_t *submission, const char *name)
+{
+    want(submission, name);
 }
 
 void fg_submission_watch(fg_submission_t *submission, const char *name)
 {
-    fg_submission_want(submission, name);
-    find(submission, name)->watched = 1;
+    want(submission, name)->watched = 1;
 }
 
 fg_field_facts_t fg_submission_facts(const fg_submission_t *submission, const char *name)

@@ -84,7 +84,7 @@ static fg_body_status_t go_on_escape(fg_body_t *body, urlencoded_t *u, char c, i
         u->escape[u->escape_len++] = c;
         return FG_BODY_OK;
     }
-    byte = (char)(fg_hex_value(u->escape[1]) << 4 | fg_hex_value(c));
+    byte = (char)(fg_hex_value(u->escape[1]) * 16 + fg_hex_value(c));
     u->escape_len = 0;
     return add(body, u, &byte, 1);
 }

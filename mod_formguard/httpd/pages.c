@@ -191,24 +191,22 @@ typedef enum precision { MINUTE, DAY_MINUTE, DAY_SECOND } precision_t;
 /* In the server's zone, with the zone's name: nothing tells where the visitor is. */
 static const char *local_time(apr_pool_t *pool, apr_time_t at, precision_t precision)
 {
+    static const char *const formats[] = {
+        [MINUTE] = "%H:%M",
+        [DAY_MINUTE] = "%Y-%m-%d %H:%M",
+        [DAY_SECOND] = "%Y-%m-%d %H:%M:%S",
+    };
     time_t seconds = (time_t)apr_time_sec(at);
-    char day[40] = "";
-    char clock[40];
+    char clock[80];
     char zone[40];
     struct tm tm;
 
-    if (localtime_r(&seconds, &tm) == NULL || strftime(zone, sizeof(zone), "%Z", &tm) == 0) {
+    if (localtime_r(&seconds, &tm) == NULL || strftime(zone, sizeof(zone), "%Z", &tm) == 0 ||
+        strftime(clock, sizeof(clock), formats[precision], &tm) == 0) {
         return "";
     }
-    if (precision != MINUTE) {
-        strftime(day, sizeof(day), "%Y-%m-%d ", &tm);
-    }
-    strftime(clock, sizeof(clock), "%H:%M", &tm);
-    if (precision == DAY_SECOND) {
-        strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-    }
     /* Zones without a name are called `+03`. */
-    return apr_pstrcat(pool, day, clock, apr_isalpha(*zone) ? " " : " UTC", zone, NULL);
+    return apr_pstrcat(pool, clock, apr_isalpha(*zone) ? " " : " UTC", zone, NULL);
 }
 
 const char *fg_pages_time(apr_pool_t *pool, apr_time_t now)

@@ -56,7 +56,6 @@ static apr_status_t replay_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_inp
     }
     switch (mode) {
     case AP_MODE_INIT:
-        return APR_SUCCESS;
     case AP_MODE_EATCRLF:
         return APR_SUCCESS;
     case AP_MODE_GETLINE:
