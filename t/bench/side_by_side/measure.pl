@@ -24,7 +24,8 @@ GetOptionsFromArray(\@args, (map { my $p = $_; ($p => sub { $part{$p} = 1 }) } @
     'only=s' => \$only, 'requests=i' => \$requests, 'rounds=i' => \$rounds, 'seconds=i' => \$seconds) or exit 1;
 %part = map { $_ => 1 } @PARTS if !%part;
 my @names = $only ? split(/,/, $only) : FormGuard::Bench::Contender::names();
-my %known = map { $_->{name} => 1 } FormGuard::Bench::Works::all(), FormGuard::Bench::Load::works();
+my %known = map { $_->{name} => 1 } FormGuard::Bench::Works::all(), FormGuard::Bench::Load::works(),
+    FormGuard::Bench::Accuracy::questions();
 my @unknown = grep { !$known{$_} } @args;
 die "no such work: @unknown\n" if @unknown;
 my %wanted = map { $_ => 1 } @args;
@@ -53,6 +54,7 @@ sub read_json
 sub keep
 {
     my ($part, $got) = @_;
+    %result = %{read_json()} if -f "$out/results.json";    # another run may have written there
     for my $name (keys %$got) {
         $result{$part}{$name} = ref $got->{$name} eq 'HASH' ? { %{$result{$part}{$name} || {}}, %{$got->{$name}} } : $got->{$name};
     }
@@ -93,7 +95,7 @@ sub instructions
     table("Instructions a request: httpd alone, and how many more (nginx: all of it)", ['', @names, 'aim'],
         map { my $work = $_; [$work->{title}, (map { cost($work, $_) } @names), defined $work->{aim} ? signed($work->{aim}) : ''] } @works);
     my $ours = $result{instructions}{formguard} or return;
-    for my $work (grep { ($ours->{$_->{name}}{crypto} // 0) > 100 } @works) {
+    for my $work (grep { ($ours->{$_->{name}} || {})->{crypto} && $ours->{$_->{name}}{crypto} > 100 } @works) {
         printf "  %s: of formguard's, %s in OpenSSL, %s without\n", $work->{title}, thousands($ours->{$work->{name}}{crypto}),
             signed(over($work, 'formguard') // 0);
     }
@@ -104,14 +106,14 @@ sub over
 {
     my ($work, $name) = @_;
     my ($plain, $got) = map { $result{instructions}{$_}{$work->{name}} } 'plain', $name;
-    return $plain && $got ? $got->{each} - $got->{crypto} - $plain->{each} : undef;
+    return $plain && $got && $got->{each} ? $got->{each} - $got->{crypto} - $plain->{each} : undef;
 }
 
 sub cost
 {
     my ($work, $name) = @_;
     my ($plain, $got) = map { $result{instructions}{$_}{$work->{name}} } 'plain', $name;
-    return '' if !$got;
+    return '' if !$got || !$got->{each};
     return thousands($got->{each}) if $name eq 'plain' || $name eq 'nginx' || !$plain;
     return signed($got->{each} - $plain->{each});
 }
@@ -150,7 +152,7 @@ sub cpu
 sub accuracy
 {
     my @who = grep { $_ ne 'plain' } @names;
-    my @questions = FormGuard::Bench::Accuracy::questions();
+    my @questions = wanted(FormGuard::Bench::Accuracy::questions());
     for my $question (@questions) {
         # The Core Rule Set counts by security2's rule.
         for my $name (grep { $_ ne 'crs' } @who) {

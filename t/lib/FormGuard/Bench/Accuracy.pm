@@ -30,7 +30,7 @@ sub questions
         { name => 'event', title => "1,000 posts, 8 clients, event with 4 processes", ask => sub { storm($_[0], 'event', 8, 125) } },
         { name => 'prefork', title => "1,000 posts, 8 clients, prefork with 16 processes", ask => sub { storm($_[0], 'prefork', 8, 125) } },
         { name => 'mailer', title => "200 posts, 50 clients, the mailer takes 500 ms", ask => sub { storm($_[0], 'event', 50, 4, '/mailer/form.php?ms=500') } },
-        { name => 'flood', title => "a flood of 70,000 posts", ask => \&flood },
+        { name => 'many', title => "70,000 posts of one client", ask => \&flood },
         { name => 'remoteip', title => "20 visitors behind a proxy, 5 posts each: refused", ask => \&visitors },
         { name => 'elsewhere', title => "a refused client's GET of another page", ask => \&elsewhere },
     );
@@ -38,8 +38,8 @@ sub questions
 
 sub _server
 {
-    my ($name, $mpm) = @_;
-    return FormGuard::Bench::Contender::server($name, mpm => $mpm, limit => $LIMIT, period => 60);
+    my ($name, $mpm, $period) = @_;
+    return FormGuard::Bench::Contender::server($name, mpm => $mpm, limit => $LIMIT, period => $period || 60);
 }
 
 sub _post
@@ -64,7 +64,7 @@ sub storm
 sub flood
 {
     my ($name) = @_;
-    my $server = _server($name, 'event');
+    my $server = _server($name, 'event', 600);
     my ($sent, $passed) = (0, 0);
     while ($sent < 70_000) {
         my ($requests, $refused) = FormGuard::Bench::Load::flood($server, '/limits/form.php', 5);
