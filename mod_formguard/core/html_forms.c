@@ -22,6 +22,7 @@ struct fg_html_forms {
     void *baton;
     fg_html_tokens_t *tokens;
     fg_html_kind_t kind; /* of the tag that is read */
+    const char *last;    /* in what is read: where the last tag ends */
     apr_pool_t *pool;    /* for values of one tag, cleared */
     int stopped;
     int has_base;
@@ -341,7 +342,7 @@ static const char *skip(void *baton, const char *p, const char *end)
         p = memchr(p, '<', (apr_size_t)(end - p));
         return p != NULL ? p : end;
     }
-    return fg_html_skip(p, end, &f->tables, f->field != NULL);
+    return fg_html_skip(p, end, f->last, &f->tables, f->field != NULL);
 }
 
 static unsigned int named(void *baton, const fg_html_tag_t *tag)
@@ -502,6 +503,7 @@ void fg_html_forms_feed(fg_html_forms_t *f, const char *data, apr_size_t len)
         return;
     }
     most = readable(f, data, len);
+    f->last = fg_html_last_end(data, data + most);
     fg_html_tokens_feed(f->tokens, data, most);
     if (f->candidate >= 0 && fg_html_tokens_at(f->tokens) - f->candidate > FG_HTML_HOLD_MAX) {
         settle(f, 0, 0);

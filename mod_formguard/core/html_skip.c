@@ -31,6 +31,25 @@ static unsigned int letter(char c)
     return ((unsigned int)(unsigned char)c | 0x20) - 'a';
 }
 
+/* Of names that start with these two letters, the third ones. */
+static unsigned int thirds(const char *name)
+{
+    switch ((name[0] | 0x20) << 8 | (name[1] | 0x20)) {
+    case 's' << 8 | 't':
+        return L('y'); /* style, but not strong */
+    case 's' << 8 | 'e':
+        return L('l'); /* select, but not section */
+    case 'f' << 8 | 'o':
+        return L('r'); /* form, but not footer, font */
+    case 'i' << 8 | 'n':
+        return L('p'); /* input, but not ins */
+    case 'c' << 8 | 'o':
+        return L('l'); /* colgroup, but not code */
+    default:
+        return ~0U;
+    }
+}
+
 /* The name from `p` to `end`, by all of it. */
 static int means_nothing(const char *p, const char *end, int in_form)
 {
@@ -38,7 +57,7 @@ static int means_nothing(const char *p, const char *end, int in_form)
     apr_size_t len = (apr_size_t)(end - p);
     apr_size_t i;
 
-    if (len > FG_HTML_NAME_MAX) {
+    if (len > FG_HTML_NAME_MAX || (thirds(p) & 1U << letter(p[2]) % 32) == 0) {
         return 1;
     }
     for (i = 0; i < len; i++) {
@@ -58,32 +77,38 @@ static int means_nothing(const char *p, const char *end, int in_form)
     }
 }
 
-/* `td`, `th` and `tr`, of which there are many. */
-static int is_cell_or_row(const char *p, const char *end)
+/* A table's names of two letters, of which there are many: the second one, or 0. The third byte can
+ * be read. */
+static char cell_or_row(const char *name)
 {
-    return end - p == 2 && (*p | 0x20) == 't' &&
-           (letter(p[1]) == 'd' - 'a' || letter(p[1]) == 'h' - 'a' || letter(p[1]) == 'r' - 'a');
+    char second = (char)(name[1] | 0x20);
+
+    return (name[0] | 0x20) == 't' && (second == 'd' || second == 'h' || second == 'r') &&
+                   IS(name[2], NAMED)
+               ? second
+               : 0;
 }
 
 /* --- tags ------------------------------------------------------------------------------------- */
 
-/* From behind the name of a tag to behind its `>`. @return NULL: it is written in a way that is
- * better read one byte after the other, or does not end here */
-static const char *skip_attrs(const char *p, const char *end)
+/* From behind the name of a tag to behind its `>`. There is a `>` in front of `end`, where scanning
+ * ends at the latest. @return NULL: it is written in a way that is better read one byte after the
+ * other, or does not end here */
+static inline const char *skip_attrs(const char *p, const char *end)
 {
     for (;;) {
         const char *start;
 
-        while (p < end && (IS(*p, SPACE) || *p == '/')) {
+        while (IS(*p, SPACE) || *p == '/') {
             p++;
         }
-        if (p < end && *p == '>') {
+        if (*p == '>') {
             return p + 1;
         }
-        for (start = p; p < end && !IS(*p, ATTRD);) {
+        for (start = p; !IS(*p, ATTRD);) {
             p++;
         }
-        if (p == start || end - p < 2) {
+        if (p == start) {
             return NULL; /* `=` without a name, or with white space before it */
         }
         if (*p != '=' || *++p == '>') {
@@ -100,51 +125,61 @@ static const char *skip_attrs(const char *p, const char *end)
             return NULL;
         }
         else {
-            while (p < end && *p != '>' && !IS(*p, SPACE)) {
+            while (*p != '>' && !IS(*p, SPACE)) {
                 p++;
             }
         }
     }
 }
 
-/* A tag, from its `<`. @return behind it, or NULL: it has to be read */
-static const char *skip_tag(const char *p, const char *end, fg_html_tables_t *tables, int in_form)
+/* A tag, from its `<`; in front of `end` there is a `>`. @return behind it, or NULL: it has to be
+ * read */
+static inline const char *skip_tag(const char *p, const char *end, fg_html_tables_t *tables,
+                                   int in_form)
 {
-    int is_end = p + 1 < end && p[1] == '/';
+    int is_end = p[1] == '/';
     const char *name = p + 1 + is_end;
     const char *q = name;
-    unsigned int first;
+    unsigned int first = letter(*name);
     unsigned int second;
 
-    if (end - name < 3 || (first = letter(*name)) >= 26) {
+    if (first >= 26) {
         return NULL;
     }
-    while (q < end && !IS(*q, NAMED)) {
+    while (!IS(*q, NAMED)) {
         q++;
     }
     second = letter(name[1]);
     if (second < 26 && (meaning[first] & 1U << second) != 0) {
-        if (is_cell_or_row(name, q)) {
-            if (in_form) {
-                return NULL;
-            }
-            p = skip_attrs(q, end);
+        char cell = cell_or_row(name);
+
+        if (cell != 0 && !in_form) {
+            p = *q == '>' ? q + 1 : skip_attrs(q, end);
             if (p != NULL) {
-                fg_html_tables_mark(tables, !is_end && letter(name[1]) != 'r' - 'a');
+                fg_html_tables_mark(tables, !is_end && cell != 'r');
             }
             return p;
         }
-        if (!means_nothing(name, q, in_form && !is_end)) {
+        if (cell != 0 || !means_nothing(name, q, in_form && !is_end)) {
             return NULL;
         }
     }
-    if (q < end && *q == '>') {
+    if (*q == '>') {
         return q + 1;
     }
     return in_form && !is_end ? NULL : skip_attrs(q, end);
 }
 
-const char *fg_html_skip(const char *p, const char *end, fg_html_tables_t *tables, int in_form)
+const char *fg_html_last_end(const char *p, const char *end)
+{
+    while (end > p && end[-1] != '>') {
+        end--;
+    }
+    return end;
+}
+
+const char *fg_html_skip(const char *p, const char *end, const char *last, fg_html_tables_t *tables,
+                         int in_form)
 {
     while (p < end) {
         const char *next;
@@ -155,8 +190,7 @@ const char *fg_html_skip(const char *p, const char *end, fg_html_tables_t *table
                 return end;
             }
         }
-        next = skip_tag(p, end, tables, in_form);
-        if (next == NULL) {
+        if (p >= last || (next = skip_tag(p, last, tables, in_form)) == NULL) {
             return p;
         }
         p = next;

@@ -27,14 +27,19 @@ static inline void fg_html_tables_mark(fg_html_tables_t *tables, int cell)
     }
 }
 
+/** Where the last tag of these bytes ends, if one does: behind the last `>`; `p` if there is none. */
+const char *fg_html_last_end(const char *p, const char *end);
+
 /**
  * From between two tags in HTML (not in svg, math, or a template) to the next one that has to be
  * read, or of which `end` cuts off a part.
- * @param tables   kept up to date
- * @param in_form  1: in a form that wants a widget, where controls and every class mean something
+ * @param last    fg_html_last_end() of bytes that end here
+ * @param tables  kept up to date
+ * @param in_form 1: in a form that wants a widget, where controls and every class mean something
  * @return its `<`, or `end`
  */
-const char *fg_html_skip(const char *p, const char *end, fg_html_tables_t *tables, int in_form);
+const char *fg_html_skip(const char *p, const char *end, const char *last, fg_html_tables_t *tables,
+                         int in_form);
 
 /** Looks for `<form`, in letters of any case, in a page that comes in pieces. Zeroed at first. */
 typedef struct fg_html_glance {
