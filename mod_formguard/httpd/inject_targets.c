@@ -27,6 +27,7 @@ struct fg_targets {
     fg_page_url_t url;
     const char *policies; /* Content-Security-Policy of meta elements, or NULL */
     int unknown_policy;
+    apr_size_t forms;        /* that were asked about */
     apr_array_header_t *all; /* fg_target_t * */
 };
 
@@ -197,8 +198,11 @@ const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *fo
     const char *path;
     apr_pool_t *pool;
 
-    /* A pool of its own: a page may have any number of forms. */
-    apr_pool_create(&pool, targets->r->pool);
+    /* A page may have any number of forms: after the first few, a pool for each. */
+    pool = targets->r->pool;
+    if (++targets->forms > LOOKUPS_MAX) {
+        apr_pool_create(&pool, pool);
+    }
     path = fg_action_path(form->action, &targets->url, pool);
     if (path != NULL) {
         target = target_of(targets, path);
@@ -209,7 +213,9 @@ const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *fo
                       "widget's field would be sent with it");
         target = NULL;
     }
-    apr_pool_destroy(pool);
+    if (pool != targets->r->pool) {
+        apr_pool_destroy(pool);
+    }
     return target != NULL && target->field != NULL ? target : NULL;
 }
 

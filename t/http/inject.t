@@ -255,7 +255,7 @@ subtest 'streaming' => sub {
 
 # In one process whose clock is ahead, so that files are old enough to be remembered: read once, then known.
 my $known = FormGuard::Httpd->new(%SERVER, mpm => 'event', php => 'fpm', clock => 1, env => { NO_FAKE_STAT => 1 },
-    global => "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 12\nMaxSpareThreads 12\n");
+    global => "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 12\nMinSpareThreads 1\nMaxSpareThreads 12\n");
 $known->clock(60);
 subtest 'files that are known' => sub {
     my $ask = sub { my ($path, @more) = @_; return $known->client->get($path, headers => [%HTML, @more]) };

@@ -46,7 +46,7 @@ my @rows = (
 my $guarded = "FormGuard On\nFormGuardPath *contact.php\nFormGuardCaptcha altcha\n";
 my $httpd = FormGuard::Httpd->new(
     mpm => 'event', php => 'fpm', loglevel => 'warn', config => "AddType image/png .png\n",
-    global => "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 12\nMaxSpareThreads 12\n",
+    global => "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 12\nMinSpareThreads 1\nMaxSpareThreads 12\n",
     files => {
         (map { my $dir = $_; map { ("$dir/$_->[0]" => $_->[2]) } @rows } qw(on off)),
         'on/.htaccess' => "${guarded}FormGuardInject On\n", 'off/.htaccess' => "${guarded}FormGuardInject Off\n",
