@@ -27,7 +27,7 @@ static inline void fg_html_tables_mark(fg_html_tables_t *tables, int cell)
     }
 }
 
-/** Where the last tag of these bytes ends, if one does: behind the last `>`; `p` if there is none. */
+/** Where the last tag of these bytes ends: behind the last `>`; `p` if there is none. */
 const char *fg_html_last_end(const char *p, const char *end);
 
 /**
