@@ -38,7 +38,7 @@ Further options:
                 flood are written), and the FG0001 lines of that level are not looked at. "warn formguard:info"
                 is what a server in use has.
     h2          1: mod_http2 with h2c
-    ini         { name => value } for php.ini
+    ini         { name => value } for php.ini; a value may be a list, for `extension`
     env         { NAME => value } for httpd
     names       a FormGuard::Names: the names httpd finds
     clock       1: httpd's clock, PHP's in it too, can be moved (libfaketime): $httpd->clock(3600) sets it an hour

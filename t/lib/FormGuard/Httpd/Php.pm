@@ -57,7 +57,7 @@ sub _ini
         $s->{clock} ? (auto_prepend_file => "$s->{dir}/children.php") : (),
         %{$s->{ini} || {}}
     );
-    return join '', map { qq($_ = "$ini{$_}"\n) } sort keys %ini;
+    return join '', map { my $name = $_; map { qq($name = "$_"\n) } ref $ini{$name} ? @{$ini{$name}} : $ini{$name} } sort keys %ini;
 }
 
 sub start
