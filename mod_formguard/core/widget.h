@@ -12,11 +12,22 @@
 #include "csp.h"
 #include "policy.h"
 
+typedef enum fg_widget_help {
+    FG_HELP_NEVER,    /**< its own script brings it */
+    FG_HELP_IN_TABLE, /**< with table_element */
+    FG_HELP_ALWAYS
+} fg_widget_help_t;
+
 typedef struct fg_widget {
     const char *script_url;     /**< where its script comes from, as it stands in the page */
     const char *script;         /**< the script's element */
     const char *element;        /**< the widget's own */
     const fg_csp_need_t *needs; /**< what it loads; ends with a row without a directive */
+    /** The same for a form that starts between a table and its cells. Browsers close it at once, but
+     * fields that stand in the page are the form's own, and no others: one is filled by a script. */
+    const char *table_element;
+    const fg_csp_need_t *table_needs; /**< what that loads besides */
+    fg_widget_help_t help;            /**< whether the script fg_widget_helper is needed */
 } fg_widget_t;
 
 /**
@@ -30,10 +41,16 @@ typedef struct fg_widget {
 const char *fg_widget_make(fg_widget_t *widget, const fg_policy_t *policy, const char *path,
                            const char *origin, apr_pool_t *pool);
 
-/** 1 if a page's script is that of some widget. @param src as it stands in the page */
+/** The script that fills the fields of some widgets, and its URL. */
+extern const char fg_widget_helper[];
+extern const char fg_widget_helper_url[];
+
+/** 1 if a page's script is one that some widget needs. @param src as it stands in the page */
 int fg_widget_is_script(const char *src);
 
-/** 1 if a page's script is that of the widget. @param src as it stands in the page */
-int fg_widget_has_script(const fg_widget_t *widget, const char *src);
+/** 1 if a page's script is the one that a widget needs.
+ * @param url script_url, or that of the helper
+ * @param src as it stands in the page */
+int fg_widget_same_script(const char *url, const char *src);
 
 #endif

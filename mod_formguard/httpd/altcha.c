@@ -192,11 +192,17 @@ static int use(fg_request_t *fr, const fg_policy_t *policy, const char *text)
     const char *nonce =
         fg_clearance_check(runtime->altcha, &subject, text, fr->c.now.wall, fr->r->pool);
 
-    return nonce != NULL && fg_counters_consume(runtime->spent,
-                                                fg_counters_key(runtime->spent, RULE_CLEARANCE, 0,
-                                                                nonce, FG_CLEARANCE_NONCE),
-                                                &uses, 1, fr->c.now.steady, &fr->step)
-                                .admitted;
+    fg_count_t count;
+
+    if (nonce == NULL) {
+        return 0;
+    }
+    count = fg_counters_consume(
+        runtime->spent,
+        fg_counters_key(runtime->spent, RULE_CLEARANCE, 0, nonce, FG_CLEARANCE_NONCE), &uses, 1,
+        fr->c.now.steady, &fr->step);
+    fr->steps_left = count.admitted ? (int)(uses.count - count.used) : 0;
+    return count.admitted;
 }
 
 /* Not by ap_cookie_read(): of a name that comes twice it takes neither and writes an error for each
@@ -229,6 +235,7 @@ void fg_clearance_give_back(fg_request_t *fr)
 {
     fg_counters_refund(fg_runtime()->spent, &fr->step);
     memset(&fr->step, 0, sizeof(fr->step));
+    fr->steps_left = 0;
 }
 
 void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy)
@@ -240,6 +247,7 @@ void fg_clearance_grant(fg_request_t *fr, const fg_policy_t *policy)
         fg_clearance_make(fg_runtime()->altcha, &subject, fr->c.now.wall + life, r->pool);
 
     if (text != NULL) {
+        fr->steps_left = (int)policy->captcha_clearance.uses;
         /* Not by ap_cookie_write(), which logs the value. */
         apr_table_addn(r->err_headers_out, "Set-Cookie",
                        apr_psprintf(r->pool,

@@ -44,6 +44,7 @@ typedef struct page_file {
 typedef struct place {
     apr_off_t at;
     const fg_target_t *target;
+    int in_table;
 } place_t;
 
 typedef struct page {
@@ -61,6 +62,7 @@ typedef struct page {
     int changed;                 /* 1: a widget was added */
     int committed;               /* 1: the headers fit a page that is changed */
     const fg_target_t *target;   /* of the form that is open */
+    int in_table;                /* 1: that starts between a table and its cells */
     apr_array_header_t *scripts; /* const char * */
     page_file_t *file;           /* NULL: it is none */
     fg_html_found_t *notes;      /* of the file; NULL: none are made */
@@ -87,6 +89,7 @@ static const char *on_form(void *baton, const fg_html_form_t *form)
     const char *field;
 
     page->target = fg_targets_of(page->targets, form);
+    page->in_table = form->in_table;
     field = page->target != NULL ? page->target->field : NULL;
     if (page->notes != NULL) {
         fg_html_found_form(page->notes, form, field);
@@ -153,30 +156,32 @@ static void add_text(page_t *page, const char *text)
     to_out(page, apr_bucket_immortal_create(text, strlen(text), page->r->connection->bucket_alloc));
 }
 
-static int has_script(const page_t *page, const fg_widget_t *widget)
+/* Once a page. */
+static void add_script(page_t *page, const char *url, const char *script)
 {
     int i;
 
     for (i = 0; i < page->scripts->nelts; i++) {
-        if (fg_widget_has_script(widget, APR_ARRAY_IDX(page->scripts, i, const char *))) {
-            return 1;
+        if (fg_widget_same_script(url, APR_ARRAY_IDX(page->scripts, i, const char *))) {
+            return;
         }
     }
-    return 0;
+    APR_ARRAY_PUSH(page->scripts, const char *) = url;
+    add_text(page, script);
 }
 
-static void put_widget(page_t *page, apr_off_t at, const fg_widget_t *widget)
+static void put_widget(page_t *page, apr_off_t at, const fg_widget_t *widget, int in_table)
 {
     if (release(page, at) != APR_SUCCESS || page->held_from != at) {
         return; /* of buckets of a known length: does not happen */
     }
     page->changed = 1;
     commit(page);
-    if (!has_script(page, widget)) {
-        APR_ARRAY_PUSH(page->scripts, const char *) = widget->script_url;
-        add_text(page, widget->script);
+    add_script(page, widget->script_url, widget->script);
+    if (widget->help == FG_HELP_ALWAYS || (widget->help == FG_HELP_IN_TABLE && in_table)) {
+        add_script(page, fg_widget_helper_url, fg_widget_helper);
     }
-    add_text(page, widget->element);
+    add_text(page, in_table ? widget->table_element : widget->element);
 }
 
 static void on_widget(void *baton, apr_off_t at)
@@ -186,7 +191,7 @@ static void on_widget(void *baton, apr_off_t at)
     if (page->notes != NULL) {
         fg_html_found_widget(page->notes, at);
     }
-    put_widget(page, at, &page->target->widget);
+    put_widget(page, at, &page->target->widget, page->in_table);
 }
 
 static void on_script(void *baton, const char *src)
@@ -440,6 +445,7 @@ static void on_place(void *baton, apr_off_t at)
 
     place->at = at;
     place->target = page->target;
+    place->in_table = page->in_table;
 }
 
 /* Of a file that was read before. @return 0: it has to be read again */
@@ -481,7 +487,7 @@ static apr_status_t pass_file(ap_filter_t *f, page_t *page, apr_bucket_brigade *
     for (i = 0; i < page->places->nelts; i++) {
         const place_t *place = &APR_ARRAY_IDX(page->places, i, place_t);
 
-        put_widget(page, place->at, &place->target->widget);
+        put_widget(page, place->at, &place->target->widget, place->in_table);
     }
     return finish(f, page, bb);
 }

@@ -115,7 +115,8 @@ static const char *header_sent(request_rec *r, const char *name)
                : apr_pstrcat(r->pool, lines, ",", error_lines, NULL);
 }
 
-static int csp_allows(fg_targets_t *targets, const char *policies, const fg_target_t *target)
+static int csp_allows(fg_targets_t *targets, const char *policies, const fg_target_t *target,
+                      const fg_csp_need_t *needs)
 {
     request_rec *r = targets->r;
     const fg_csp_need_t *lacks;
@@ -123,7 +124,7 @@ static int csp_allows(fg_targets_t *targets, const char *policies, const fg_targ
     if (policies == NULL) {
         return 1;
     }
-    lacks = fg_csp_forbids(policies, targets->origin, target->widget.needs, r->pool);
+    lacks = fg_csp_forbids(policies, targets->origin, needs, r->pool);
     if (lacks != NULL) {
         fg_inject_say(
             r, target->path,
@@ -135,7 +136,8 @@ static int csp_allows(fg_targets_t *targets, const char *policies, const fg_targ
     return lacks == NULL;
 }
 
-static int policies_allow(fg_targets_t *targets, const fg_target_t *target)
+static int policies_allow(fg_targets_t *targets, const fg_target_t *target,
+                          const fg_csp_need_t *needs)
 {
     request_rec *r = targets->r;
 
@@ -144,8 +146,17 @@ static int policies_allow(fg_targets_t *targets, const fg_target_t *target)
                       "the Content-Security-Policy in the page is too long to be read");
         return 0;
     }
-    return csp_allows(targets, header_sent(r, "Content-Security-Policy"), target) &&
-           csp_allows(targets, targets->policies, target);
+    return csp_allows(targets, header_sent(r, "Content-Security-Policy"), target, needs) &&
+           csp_allows(targets, targets->policies, target, needs);
+}
+
+/* The page answers a post to the same form, whose next step passes without a captcha: a
+ * confirmation screen. */
+static int is_cleared(const fg_targets_t *targets, const fg_target_t *target)
+{
+    const fg_request_t *fr = ap_get_module_config(targets->r->request_config, &formguard_module);
+
+    return fr != NULL && fr->steps_left > 0 && strcmp(targets->url.path, target->path) == 0;
 }
 
 static void look_up(fg_targets_t *targets, fg_target_t *target)
@@ -154,7 +165,7 @@ static void look_up(fg_targets_t *targets, fg_target_t *target)
     request_rec *lookup = NULL;
     const fg_policy_t *policy = fg_form_guard(r, target->path, &lookup);
 
-    if (policy != NULL) {
+    if (policy != NULL && !is_cleared(targets, target)) {
         const char *why =
             fg_widget_make(&target->widget, policy, target->path, targets->origin, r->pool);
 
@@ -163,7 +174,7 @@ static void look_up(fg_targets_t *targets, fg_target_t *target)
                           apr_pstrcat(r->pool, "FormGuardCaptcha ", fg_policy_captcha(policy)->name,
                                       ": ", why, NULL));
         }
-        else if (policies_allow(targets, target)) {
+        else if (policies_allow(targets, target, target->widget.needs)) {
             target->field = apr_pstrdup(r->pool, fg_policy_captcha_field(policy));
         }
     }
@@ -208,10 +219,7 @@ const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *fo
         target = target_of(targets, path);
     }
     if (target != NULL && target->field != NULL && form->in_table) {
-        fg_inject_say(targets->r, path,
-                      "it starts between a table and its cells, where no "
-                      "widget's field would be sent with it");
-        target = NULL;
+        target = policies_allow(targets, target, target->widget.table_needs) ? target : NULL;
     }
     if (pool != targets->r->pool) {
         apr_pool_destroy(pool);

@@ -145,6 +145,7 @@ typedef struct fg_request {
     int deferred;          /**< 1: rewritten, a later pass is to be judged by this policy, too */
     int judged;            /**< 0: the verdict is still being made */
     fg_charge_t step;      /**< what its clearance was charged for it */
+    int steps_left;        /**< how many more posts of its form its client has clearance for */
 } fg_request_t;
 
 /** The content handler, first of all: judges, then declines or refuses. */
@@ -275,8 +276,9 @@ typedef struct fg_placeholder {
 /** The challenge page, in `pool`. */
 const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values);
 
-/** The script of the challenge page. @param len set to its bytes */
-const char *fg_pages_script(apr_size_t *len);
+/** A script of ours, by its name: of the challenge page, or of pages that FormGuardInject adds to.
+ * @return NULL: there is none */
+const char *fg_pages_script(const char *name);
 
 /**
  * Quality an Accept or Accept-Language header gives to a value, in thousandths (RFC 9110 12.4.2).

@@ -27,7 +27,6 @@ typedef struct language {
 static language_t languages[] = {{"en", "texts.en", NULL}, {"ja", "texts.ja", NULL}};
 static const char *refusal_template;
 static const char *challenge_template;
-static const char *challenge_script;
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
@@ -120,7 +119,6 @@ const char *fg_pages_load(const char *dir, apr_pool_t *pool)
     if (error == NULL) {
         error = load(&challenge_template, dir, "challenge.html", pool);
     }
-    challenge_script = embedded("challenge.js");
 
     for (i = 0; i < sizeof(languages) / sizeof(languages[0]) && error == NULL; i++) {
         const char *data;
@@ -296,8 +294,9 @@ const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values)
     return fill(pool, challenge_template, values);
 }
 
-const char *fg_pages_script(apr_size_t *len)
+const char *fg_pages_script(const char *name)
 {
-    *len = strlen(challenge_script);
-    return challenge_script;
+    const char *dot = strrchr(name, '.');
+
+    return dot != NULL && strcmp(dot, ".js") == 0 ? embedded(name) : NULL;
 }

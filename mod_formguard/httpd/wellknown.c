@@ -191,11 +191,10 @@ static int send_widget(request_rec *r)
     return ap_pass_brigade(r->output_filters, bb) == APR_SUCCESS ? OK : AP_FILTER_ERROR;
 }
 
-/* What the challenge page does by itself. */
-static int send_script(request_rec *r)
+/* What the challenge page, and some pages with a widget, do by themselves. */
+static int send_script(request_rec *r, const char *script)
 {
-    apr_size_t len;
-    const char *script = fg_pages_script(&len);
+    apr_size_t len = strlen(script);
 
     ap_set_content_type(r, "text/javascript; charset=utf-8");
     apr_table_setn(r->headers_out, "Cache-Control", "public, max-age=3600");
@@ -210,6 +209,7 @@ static int send_script(request_rec *r)
 static int handler(request_rec *r)
 {
     const char *path = own_path(r);
+    const char *script;
 
     if (path == NULL) {
         return DECLINED;
@@ -227,10 +227,8 @@ static int handler(request_rec *r)
     if (strcmp(path, "altcha.js") == 0) {
         return send_widget(r);
     }
-    if (strcmp(path, "challenge.js") == 0) {
-        return send_script(r);
-    }
-    return HTTP_NOT_FOUND;
+    script = fg_pages_script(path);
+    return script != NULL ? send_script(r, script) : HTTP_NOT_FOUND;
 }
 
 void fg_wellknown_register(void)
