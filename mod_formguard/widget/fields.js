@@ -14,9 +14,10 @@
     }
     globalThis.$formguardFields = true;
 
-    // Milliseconds: how long a press waits for an answer before the form is sent without one, to be told by the server;
-    // how long a token of reCAPTCHA is used, which is good for two minutes.
+    // Milliseconds: how long a press waits for an answer before the form is sent without one, to be told by the server,
+    // and for a service's script; how long a token of reCAPTCHA is used, which is good for two minutes.
     const PATIENCE = 15000;
+    const LOADING = 5000;
     const FRESH = 90000;
     // How often an answer is renewed that a script may have taken without sending the form.
     const RENEWALS = 5;
@@ -65,9 +66,9 @@
             }
         }
 
-        // While the form is filled in; one that is in its form looks by itself.
-        begin() {
-            if (this.field && this.widget.getState?.() === 'unverified') {
+        // While the form is filled in. Of what is within its form it takes note itself.
+        begin(at) {
+            if (!this.widget.closest('form')?.contains(at) && this.widget.getState?.() === 'unverified') {
                 quietly(this.widget.verify());
             }
         }
@@ -100,7 +101,7 @@
         }
 
         async ask() {
-            for (let waited = 0; !this.api?.ready && waited < PATIENCE; waited += 50) {
+            for (let waited = 0; !this.api?.ready && waited < LOADING; waited += 50) {
                 await later(50);
             }
             const { sitekey, action } = this.field.dataset;
@@ -235,7 +236,7 @@
         addEventListener(type, ({ target }) => {
             const form = target?.form ?? target?.closest?.('form');
             if (type === 'focusin' && form instanceof HTMLFormElement) {
-                answersOf(form).forEach((answer) => answer.begin());
+                answersOf(form).forEach((answer) => answer.begin(target));
             } else if (type === 'statechange') {
                 // For scripts that read the fields without any event.
                 setTimeout(() => fill([...document.querySelectorAll('input[data-formguard]')].flatMap((field) => (field.form
