@@ -23,8 +23,8 @@ typedef struct fg_widget {
     const char *script;         /**< the script's element */
     const char *element;        /**< the widget's own */
     const fg_csp_need_t *needs; /**< what it loads; ends with a row without a directive */
-    /** The same for a form that starts between a table and its cells. Browsers close it at once, but
-     * fields that stand in the page are the form's own, and no others: one is filled by a script. */
+    /** The same for a form that starts between a table and its cells. Browsers close it at once;
+     * its own are fields that stand in the page, and no others: a script fills one. */
     const char *table_element;
     const fg_csp_need_t *table_needs; /**< what that loads besides */
     fg_widget_help_t help;            /**< whether the script fg_widget_helper is needed */

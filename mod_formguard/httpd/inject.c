@@ -10,11 +10,14 @@
  */
 #include <string.h>
 
+#include "apr_hooks.h"
+#include "apr_optional_hooks.h"
 #include "apr_strings.h"
 
 #include "http_core.h"
 #include "http_protocol.h"
 #include "http_request.h"
+#include "mod_proxy.h"
 
 #include "core/html_skip.h"
 #include "core/page_memory.h"
@@ -579,6 +582,25 @@ static void insert_filter(request_rec *r)
     ap_add_output_filter_handle(inject_handle, NULL, r, r->connection);
 }
 
+static int is_in_place(const request_rec *r)
+{
+    const ap_filter_t *f;
+
+    for (f = r->output_filters; f != NULL && f->frec != inject_handle; f = f->next) {
+    }
+    return f != NULL;
+}
+
+/* Of mod_proxy, about to ask the server behind with a copy of the header lines: what it compresses
+ * can't be read. What mod_deflate does here goes by the visitor's own lines. */
+static int ask_uncompressed(request_rec *r)
+{
+    if (is_in_place(r) && may_be_page(r)) {
+        apr_table_unset(r->headers_in, "Accept-Encoding");
+    }
+    return OK;
+}
+
 void fg_inject_register(void)
 {
     /* Behind what makes the page (SSI), before what compresses it. */
@@ -586,4 +608,5 @@ void fg_inject_register(void)
         ap_register_output_filter(FILTER_NAME, inject_filter, NULL, AP_FTYPE_RESOURCE + 1);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_filter(insert_filter, NULL, NULL, APR_HOOK_LAST);
+    APR_OPTIONAL_HOOK(proxy, fixups, ask_uncompressed, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -296,7 +296,6 @@ const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values)
 
 const char *fg_pages_script(const char *name)
 {
-    const char *dot = strrchr(name, '.');
-
-    return dot != NULL && strcmp(dot, ".js") == 0 ? embedded(name) : NULL;
+    return strcmp(name, "challenge.js") == 0 || strcmp(name, "fields.js") == 0 ? embedded(name)
+                                                                               : NULL;
 }

@@ -6,6 +6,7 @@ use warnings;
 use lib 't/lib', '../lib';
 use Encode qw(encode);
 use FormGuard::Httpd;
+use IO::Compress::Gzip qw(gzip);
 use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
 use Test::More;
 
@@ -34,7 +35,8 @@ sub script { my ($head, @pieces) = @_; return "#!/usr/bin/perl\n\$| = 1; binmode
 # A stock httpd behind, whose pages a proxy passes on.
 my $behind = FormGuard::Httpd->new(module => 0, mpm => 'event', modules => ['deflate'], files => {
     'app/form.html' => page(form('send')), 'app/x.json' => "{\"a\": \"<form method=post action=send>\"}\n",
-    'app/zip/.htaccess' => "SetOutputFilter DEFLATE\n", 'app/zip/form.html' => page(form('/app/send')),
+    'app/insists.cgi' => script('Content-Type: text/html\\nContent-Encoding: gzip', do { my $page = page(form('/app/send')); gzip(\$page, \my $z); $z }),
+    (map { ("app/$_/.htaccess" => "SetOutputFilter DEFLATE\n", "app/$_/form.html" => page(form('/app/send')), "app/$_/x.json" => "[" . "1, " x 500 . "1]\n") } qw(zip both)),
     'app/slow.cgi' => script('Content-Type: text/html', page(form('/app/send'))),
 }, config => "AddType application/json .json\n");
 
@@ -62,6 +64,8 @@ my %F = (
     'ts/.htaccess' => "FormGuard On\nFormGuardCaptcha turnstile\nFormGuardCaptchaSecret s\nFormGuardCaptchaSiteKey 1x\"0<0\nFormGuardCaptchaField tok\nFormGuardCaptchaAction mail\n",
     'ts/x.php' => "<?php\n", 'services.html' => page(form('/key/x.php'), form('/ts/x.php')),
     'v3/.htaccess' => "FormGuard On\nFormGuardCaptcha recaptcha-v3\nFormGuardCaptchaSecret s\nFormGuardCaptchaSiteKey k\n", 'v3/x.php' => "<?php\n", 'v3.html' => page(form('/v3/x.php')),
+    'table2.html' => page(form('/ts/x.php'), "<table><form action=\"/ts/x.php\" method=\"post\"><tr><td>$SEND</td></tr></table>"),
+    'table3.html' => page("<meta http-equiv=\"Content-Security-Policy\" content=\"script-src https://challenges.cloudflare.com; frame-src *\"><table><form action=\"/ts/x.php\" method=\"post\"><tr><td>$SEND</td></tr></table>"),
     'many.html' => page(map { form("/f/x$_.php") } 1 .. 20),
     'pretty/.htaccess' => "RewriteEngine On\nRewriteRule ^contact\$ /f/contact.php\n", 'pretty.html' => page(form('/pretty/contact')),
     'dir.html' => page(form('/f/dir/')), 'f/dir/index.php' => "<?php\n",
@@ -81,7 +85,7 @@ my %SERVER = (
     files => \%F, modules => [qw(deflate include proxy proxy_http headers)],
     config => "AddType application/json .json\nAddType application/xhtml+xml .xhtml\nAddType image/png .png\n"
         . "<VirtualHost 127.0.0.1:\@PORT\@>\nServerName 127.0.0.1\nServerAlias www.shop.example\nProxyPass /app/ http://127.0.0.1:${\ $behind->port}/app/\n"
-        . "<Location /app/>\nFormGuardInject On\nFormGuard On\nFormGuardCaptcha altcha\n</Location>\n</VirtualHost>\n",
+        . "<Location /app/>\nFormGuardInject On\nFormGuard On\nFormGuardCaptcha altcha\n</Location>\n<Location /app/both/>\nSetOutputFilter DEFLATE\n</Location>\n</VirtualHost>\n",
 );
 my $OFF = FormGuard::Httpd->new(%SERVER, mpm => 'event', php => 'fpm', files => { %F, '.htaccess' => "FormGuardInject Off\n" },
     config => $SERVER{config} =~ s/FormGuardInject On//r);
@@ -181,11 +185,19 @@ subtest 'compressed, HEAD, conditions, ranges' => sub {
     is $r->header('Content-Encoding'), 'gzip', 'mod_deflate compresses';
     gunzip(\$r->{body}, \my $text) or die $GunzipError;
     is $text, $ADDED, 'what the widget was added to';
-    $r = $client->get('/app/zip/form.html', headers => [%HTML, 'Accept-Encoding' => 'gzip']);
+    for (['zip', undef], ['both', 'gzip']) {
+        my ($dir, $encoding) = @$_;
+        $r = $client->get("/app/$dir/form.html", headers => [%HTML, 'Accept-Encoding' => 'gzip']);
+        is $r->header('Content-Encoding'), $encoding, "$dir: a page is asked for uncompressed behind the proxy, and compressed here";
+        gunzip(\$r->{body}, \$text) or die $GunzipError;
+        is $text, page(with('/app/send', '/app/send')), "$dir: and added to";
+    }
+    $r = $client->get('/app/zip/x.json', headers => [Accept => '*/*', 'Accept-Encoding' => 'gzip']);
+    is $r->header('Content-Encoding'), 'gzip', 'what is no page may come compressed';
+    $r = $client->get('/app/insists.cgi', headers => [%HTML]);
+    is $r->header('Content-Encoding'), 'gzip', 'a page of somebody who compresses without being asked';
     gunzip(\$r->{body}, \$text) or die $GunzipError;
-    is $text, page(form('/app/send')), 'compressed behind the proxy: as it was';
-    $r = $client->get('/app/zip/form.html', headers => [%HTML]);
-    is $r->body, page(with('/app/send', '/app/send')), 'not compressed: added';
+    is $text, page(form('/app/send')), 'is left as it was';
     for my $path ('/a.html', '/f/self.php', '/app/form.html') {
         my ($head, $get) = map { $client->request($_, $path, headers => [%HTML]) } qw(HEAD GET);
         is $head->status, 200, "$path: HEAD";
@@ -218,10 +230,19 @@ subtest 'services' => sub {
     my $turnstile = '<script src="https://challenges.cloudflare.com/turnstile/v0/api.js" async defer></script>'
         . '<span class="cf-turnstile" data-sitekey="1x&quot;0&lt;0" data-response-field-name="tok" data-action="mail"></span>';
     added_ok('/services.html', page(form('/key/x.php'), form('/ts/x.php') =~ s/<p>\K(?=<button)/$turnstile/r), 'Turnstile, with and without a site key');
-    same_ok('/v3.html', 'reCAPTCHA v3');
-    same_ok('/table.html', 'a form that is no element around its fields');
-    $httpd->log_ok('told', left('FormGuardCaptcha turnstile: no FormGuardCaptchaSiteKey is set: form=/key/x.php'),
-        left('FormGuardCaptcha recaptcha-v3: it has no widget'), left('it starts between a table and its cells'));
+    my $fields = '<script src="/.well-known/formguard/fields.js" async></script>';
+    added_ok('/v3.html', page(form('/v3/x.php') =~ s/<p>\K(?=<button)/<script src="https:\/\/www.google.com\/recaptcha\/api.js?render=k" async defer><\/script>$fields<input type="hidden" data-formguard="recaptcha-v3" name="g-recaptcha-response" data-sitekey="k" data-action="submit">/r),
+        'reCAPTCHA v3');
+    my $beside = sub { my ($name, $widget) = @_; return qq{<span><input type="hidden" data-formguard="beside" name="$name">$widget</span>} };
+    added_ok('/table.html', page("<table><form action=\"/f/contact.php\" method=\"post\"><tr><td>$SCRIPT" . $beside->('altcha', widget('/f/contact.php')) . "$SEND</td></tr></table>"),
+        'a form that is no element around its fields');
+    added_ok('/table2.html', page(form('/ts/x.php') =~ s/<p>\K(?=<button)/$turnstile/r, '<table><form action="/ts/x.php" method="post"><tr><td>' . $fields
+        . $beside->('tok', $turnstile =~ s/^<script.*<\/script>//r) . "$SEND</td></tr></table>"), 'the same with a service');
+    same_ok('/table3.html', 'and where its policy forbids the script that fills the field');
+    my $r = $client->get('/.well-known/formguard/fields.js');
+    is join(' ', $r->status, $r->header('Content-Type')), '200 text/javascript; charset=utf-8', 'which is there';
+    is $client->get("/.well-known/formguard/$_")->status, 404, "no $_" for qw(none.js texts.en refusal.html);
+    $httpd->log_ok('told', left('FormGuardCaptcha turnstile: no FormGuardCaptchaSiteKey is set: form=/key/x.php'));
 };
 
 subtest 'streaming' => sub {

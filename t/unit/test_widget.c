@@ -86,10 +86,70 @@ static void test_none(void **state)
     assert_string_equal(make(&widget, "FormGuardCaptcha hcaptcha", NULL, NULL),
                         "no FormGuardCaptchaSiteKey is set");
     assert_non_null(make(&widget, "FormGuardCaptcha hcaptcha", KEY, "FormGuardCaptchaField x"));
-    assert_non_null(make(&widget, "FormGuardCaptcha recaptcha-v3", KEY, NULL));
-    assert_non_null(make(&widget, "FormGuardCaptcha recaptcha-enterprise", KEY, NULL));
+    assert_string_equal(make(&widget, "FormGuardCaptcha recaptcha-v3", NULL, NULL),
+                        "no FormGuardCaptchaSiteKey is set");
     assert_non_null(
         make(&widget, "FormGuardCaptcha altcha", NULL, "FormGuardCaptchaField \xE5\x95\x8F"));
+}
+
+/* Nothing to be seen: a field that the helper fills. */
+static void test_fields(void **state)
+{
+    fg_widget_t widget;
+
+    (void)state;
+    assert_widget(
+        "FormGuardCaptcha recaptcha-v3", "FormGuardCaptchaAction contact",
+        "<script src=\"https://www.google.com/recaptcha/api.js?render=6Le-x_y\" async "
+        "defer></script>",
+        "<input type=\"hidden\" data-formguard=\"recaptcha-v3\" "
+        "name=\"g-recaptcha-response\" data-sitekey=\"6Le-x_y\" data-action=\"contact\">");
+    assert_widget(
+        "FormGuardCaptcha recaptcha-enterprise", "FormGuardCaptchaField token",
+        "<script src=\"https://www.google.com/recaptcha/enterprise.js?render=6Le-x_y\" async "
+        "defer></script>",
+        "<input type=\"hidden\" data-formguard=\"recaptcha-enterprise\" name=\"token\" "
+        "data-sitekey=\"6Le-x_y\" data-action=\"submit\">");
+    assert_null(make(&widget, "FormGuardCaptcha recaptcha-v3 host=www.recaptcha.net",
+                     "FormGuardCaptchaSiteKey a&\"b", NULL));
+    assert_string_equal(widget.script_url,
+                        "https://www.recaptcha.net/recaptcha/api.js?render=a%26%22b");
+    assert_int_equal(widget.help, FG_HELP_ALWAYS);
+    assert_string_equal(widget.table_element, widget.element);
+    assert_string_equal(fg_csp_forbids("script-src https://www.recaptcha.net/recaptcha/ "
+                                       "https://www.gstatic.com/recaptcha/; frame-src *",
+                                       ORIGIN, widget.needs, pool)
+                            ->advice,
+                        "'self'");
+    assert_null(fg_csp_forbids("script-src 'self' https://www.recaptcha.net/recaptcha/ "
+                               "https://www.gstatic.com/recaptcha/; frame-src "
+                               "https://www.recaptcha.net/recaptcha/",
+                               ORIGIN, widget.needs, pool));
+}
+
+/* In a table: a field that is the form's own, and the widget beside it. */
+static void test_tables(void **state)
+{
+    fg_widget_t widget;
+
+    (void)state;
+    assert_null(make(&widget, "FormGuardCaptcha altcha", NULL, NULL));
+    assert_string_equal(widget.table_element,
+                        apr_pstrcat(pool,
+                                    "<span><input type=\"hidden\" data-formguard=\"beside\" "
+                                    "name=\"altcha\">",
+                                    widget.element, "</span>", NULL));
+    assert_int_equal(widget.help, FG_HELP_NEVER);
+    assert_null(fg_csp_forbids("script-src 'none'", ORIGIN, widget.table_needs, pool));
+    assert_null(make(&widget, "FormGuardCaptcha turnstile", KEY, "FormGuardCaptchaField token"));
+    assert_string_equal(widget.table_element,
+                        apr_pstrcat(pool,
+                                    "<span><input type=\"hidden\" data-formguard=\"beside\" "
+                                    "name=\"token\">",
+                                    widget.element, "</span>", NULL));
+    assert_int_equal(widget.help, FG_HELP_IN_TABLE);
+    assert_non_null(fg_csp_forbids("script-src https://challenges.cloudflare.com", ORIGIN,
+                                   widget.table_needs, pool));
 }
 
 /* What an owner writes can't leave its attribute. */
@@ -118,10 +178,9 @@ static void test_script(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_services),
-        cmocka_unit_test(test_none),
-        cmocka_unit_test(test_escaped),
-        cmocka_unit_test(test_script),
+        cmocka_unit_test(test_services), cmocka_unit_test(test_none),
+        cmocka_unit_test(test_fields),   cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_escaped),  cmocka_unit_test(test_script),
     };
     int failed;
 
