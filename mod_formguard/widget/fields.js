@@ -159,6 +159,10 @@
     /* --- sending ------------------------------------------------------------------------------------------------ */
 
     const waiting = new WeakSet();
+    // Pressed twice a browser makes a second post with the same answer and shows that it is refused, though the first
+    // was accepted. form.js tells more of it and does the same for forms around their widget. Milliseconds, see there.
+    const HELD = 10000;
+    let sending = new WeakMap();
     let passing;
     let submitting;
 
@@ -191,6 +195,11 @@
     addEventListener('submit', (event) => {
         const form = event.target;
         const answers = answersOf(form);
+        if (performance.now() < sending.get(form)) {
+            event.preventDefault();
+            event.stopImmediatePropagation();
+            return;
+        }
         const due = answers.filter((answer) => !answer.ready);
         if (due.length > 0 && passing !== form) {
             event.preventDefault();
@@ -207,6 +216,8 @@
                 for (const answer of answers) {
                     answer.spent = true;
                 }
+            } else if (answers.some(({ field }) => field)) {
+                sending.set(form, performance.now() + HELD);
             }
         });
     }, true);
@@ -248,32 +259,11 @@
     // Kept as it was, and shown again by the Back button.
     addEventListener('pageshow', ({ persisted }) => {
         if (persisted) {
+            sending = new WeakMap();
             for (const field of document.querySelectorAll('input[data-formguard]')) {
                 known.delete(field);
                 field.value = '';
             }
         }
     });
-
-    /* --- pressed before the widget has done its work -------------------------------------------------------------- */
-
-    let pressed;
-    addEventListener('click', ({ target }) => {
-        const button = target?.closest?.('button, input');
-        pressed = button?.form && (button.type === 'submit' || button.type === 'image') ? button : undefined;
-        setTimeout(() => { pressed = undefined; });
-    }, true);
-
-    // The widget's box must be ticked, says the browser, and sends nothing. If nothing else is missing it is sent when
-    // the box ticks itself.
-    addEventListener('invalid', (event) => {
-        const widget = event.target.closest?.('altcha-widget');
-        const form = event.target.form;
-        if (!widget || !pressed || pressed.form !== form || widget.getState?.() === 'error'
-            || [...form.elements].some((control) => control !== event.target && control.willValidate && !control.validity.valid)) {
-            return;
-        }
-        event.preventDefault();
-        sendAnswered(form, pressed, answersOf(form));
-    }, true);
 })();
