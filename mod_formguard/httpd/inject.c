@@ -26,8 +26,6 @@
 
 APLOG_USE_MODULE(formguard);
 
-#define FILTER_NAME "FORMGUARD_INJECT"
-
 /* Scripts of the page remembered, so that no widget's is added twice. */
 #define SCRIPTS_MAX 64
 
@@ -582,31 +580,12 @@ static void insert_filter(request_rec *r)
     ap_add_output_filter_handle(inject_handle, NULL, r, r->connection);
 }
 
-static int is_in_place(const request_rec *r)
-{
-    const ap_filter_t *f;
-
-    for (f = r->output_filters; f != NULL && f->frec != inject_handle; f = f->next) {
-    }
-    return f != NULL;
-}
-
-/* Of mod_proxy, about to ask the server behind with a copy of the header lines: what it compresses
- * can't be read. What mod_deflate does here goes by the visitor's own lines. */
-static int ask_uncompressed(request_rec *r)
-{
-    if (is_in_place(r) && may_be_page(r)) {
-        apr_table_unset(r->headers_in, "Accept-Encoding");
-    }
-    return OK;
-}
-
 void fg_inject_register(void)
 {
     /* Behind what makes the page (SSI), before what compresses it. */
     inject_handle =
-        ap_register_output_filter(FILTER_NAME, inject_filter, NULL, AP_FTYPE_RESOURCE + 1);
+        ap_register_output_filter(FG_INJECT_FILTER, inject_filter, NULL, AP_FTYPE_RESOURCE + 1);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_filter(insert_filter, NULL, NULL, APR_HOOK_LAST);
-    APR_OPTIONAL_HOOK(proxy, fixups, ask_uncompressed, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(proxy, fixups, fg_inject_ask_uncompressed, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -18,8 +18,15 @@ int fg_inject_is_page(request_rec *r);
  * and nothing else, names text/html in Accept. */
 int fg_inject_may_be_page(const request_rec *r);
 
+/** mod_proxy's hook, about to ask the server behind with a copy of the header lines: where the
+ * answer may be a page it is asked for without compression, or it could not be read. */
+int fg_inject_ask_uncompressed(request_rec *r);
+
 /** Take away the headers that say what no longer holds for a page that is changed. */
 void fg_inject_unset_headers(request_rec *r);
+
+/** The output filter. */
+#define FG_INJECT_FILTER "FORMGUARD_INJECT"
 
 /** A path that some form of a page is sent to. */
 typedef struct fg_target {

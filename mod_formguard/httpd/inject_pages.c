@@ -96,3 +96,22 @@ void fg_inject_unset_headers(request_rec *r)
     }
     apr_table_unset(r->headers_in, "Range");
 }
+
+static int is_in_place(const request_rec *r)
+{
+    const ap_filter_t *f = r->output_filters;
+
+    while (f != NULL && strcasecmp(f->frec->name, FG_INJECT_FILTER) != 0) {
+        f = f->next;
+    }
+    return f != NULL;
+}
+
+/* What mod_deflate does here goes by the visitor's own lines. */
+int fg_inject_ask_uncompressed(request_rec *r)
+{
+    if (is_in_place(r) && fg_inject_may_be_page(r)) {
+        apr_table_unset(r->headers_in, "Accept-Encoding");
+    }
+    return OK;
+}

@@ -44,6 +44,7 @@ static void assert_widget(const char *line, const char *third, const char *scrip
     assert_string_equal(widget.script, script);
     assert_string_equal(widget.element, element);
     assert_true(fg_widget_same_script(widget.script_url, widget.script_url));
+    assert_true(fg_widget_is_script(widget.script_url));
     assert_null(fg_csp_forbids("default-src https: blob:", ORIGIN, widget.needs, pool));
     assert_non_null(fg_csp_forbids("default-src 'none'", ORIGIN, widget.needs, pool));
 }
@@ -173,6 +174,13 @@ static void test_script(void **state)
     assert_false(
         fg_widget_same_script(widget.script_url, "https://www.google.com/recaptcha/api.json"));
     assert_false(fg_widget_same_script(widget.script_url, "/recaptcha/api.js"));
+    assert_true(fg_widget_is_script(fg_widget_helper_url));
+    assert_false(fg_widget_is_script("/jquery.min.js"));
+    assert_null(make(&widget, "FormGuardCaptcha recaptcha-v3", KEY, NULL));
+    assert_false(fg_widget_same_script(widget.script_url,
+                                       "https://www.google.com/recaptcha/api.js?render=6Le-x_yz"));
+    assert_true(fg_widget_same_script(
+        widget.script_url, "https://www.google.com/recaptcha/api.js?render=6Le-x_y&hl=ja"));
 }
 
 int main(void)
