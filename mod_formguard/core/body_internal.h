@@ -38,7 +38,8 @@ struct fg_body {
 typedef enum fg_php_name {
     FG_PHP_NAME_OK,
     FG_PHP_NAME_DROPPED,    /**< the field goes and leaves no trace */
-    FG_PHP_NAME_DESTRUCTIVE /**< the field goes and takes or changes others */
+    FG_PHP_NAME_DESTRUCTIVE /**< the field goes and takes or changes others, or is another one in
+                                 a PHP with other settings */
 } fg_php_name_t;
 
 /**

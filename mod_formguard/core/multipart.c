@@ -240,6 +240,20 @@ static char *unquote(char *value)
     return value;
 }
 
+/* In Shift_JIS a backslash may be the second byte of a character, and PHP with
+ * mbstring.encoding_translation then takes it for no escape. */
+static int has_doubtful_escape(const char *disposition)
+{
+    const char *p;
+
+    for (p = disposition; (p = strchr(p, '\\')) != NULL; p++) {
+        if (p > disposition && (unsigned char)p[-1] >= 0x80 && p[1] && strchr("\\\"'", p[1])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Take name and filename out of the disposition; a second one of either could win elsewhere. */
 static fg_body_status_t read_disposition(multipart_t *m, char **name)
 {
@@ -247,7 +261,6 @@ static fg_body_status_t read_disposition(multipart_t *m, char **name)
 
     *name = NULL;
     m->is_file = 0;
-    m->disposition[m->disposition_len] = '\0';
     while (fg_is_space(*p)) {
         p++;
     }
@@ -283,7 +296,8 @@ static fg_body_status_t end_headers(fg_body_t *body, multipart_t *m)
     char *name;
     fg_body_status_t status;
 
-    if (!m->has_disposition) {
+    m->disposition[m->disposition_len] = '\0';
+    if (!m->has_disposition || has_doubtful_escape(m->disposition)) {
         return FG_BODY_MALFORMED;
     }
     status = read_disposition(m, &name);

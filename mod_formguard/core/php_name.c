@@ -99,6 +99,10 @@ fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned in
     if (end) {
         len = end - name;
     }
+    /* Where PHP converts ISO-2022-JP (mbstring.encoding_translation) `ESC ( B name` is `name`. */
+    if (memchr(name, 0x1b, len)) {
+        return FG_PHP_NAME_DESTRUCTIVE;
+    }
     while (len && *name == ' ') {
         name++;
         len--;

@@ -14,9 +14,10 @@ typedef struct urlencoded {
     apr_size_t escape_len;
 } urlencoded_t;
 
-/* What ends a run of plain bytes in a name, and in a value. */
-static const unsigned char ends_name[256] = {['%'] = 1, ['+'] = 1, ['&'] = 1, ['='] = 1};
-static const unsigned char ends_value[256] = {['%'] = 1, ['+'] = 1, ['&'] = 1};
+/* What ends a run of plain bytes in a name, and in a value. A bare NUL is malformed: browsers write
+ * `%00`, and PHP with mbstring.encoding_translation reads no further. */
+static const unsigned char ends_name[256] = {[0] = 1, ['%'] = 1, ['+'] = 1, ['&'] = 1, ['='] = 1};
+static const unsigned char ends_value[256] = {[0] = 1, ['%'] = 1, ['+'] = 1, ['&'] = 1};
 
 static fg_body_status_t add(fg_body_t *body, const urlencoded_t *u, const char *data,
                             apr_size_t len)
@@ -129,6 +130,8 @@ static fg_body_status_t special(fg_body_t *body, urlencoded_t *u, const char *pi
     apr_off_t at = body->offset + (*p - piece);
 
     switch (**p) {
+    case '\0':
+        return FG_BODY_MALFORMED;
     case '%':
         return escapes(body, u, p, end);
     case '&':

@@ -106,6 +106,10 @@ static void ambiguous_bodies_are_malformed(void **state)
         {PART(" x\r\n" CD "name=a"), "MALFORMED", 0},
         {PART(CD "name=a\rX: y"), "MALFORMED", 0},
         NUL_CASE("--b\r\n" CD "name=\"a\0b\"\r\n\r\nv\r\n" END, "MALFORMED"),
+        /* to a PHP that converts Shift_JIS `ソ` is no escape, and the field is b */
+        {"--b\r\n" CD "name=\"\x83\x5c\"; x=\"; name=b; y=\"\r\n\r\nv\r\n" END, "MALFORMED", 0},
+        {"--b\r\n" CD "name=\"\x95\x5c\x5c\"; x=\"\r\n\r\nv\r\n" END, "MALFORMED", 0},
+        {"--b\r\n" CD "name=\"\x1b(Ba\"\r\n\r\nv\r\n" END, "MALFORMED", 0},
         {PART(CD "name=\"a[ b]\""), "MALFORMED", 0},
         {PART(CD "name=\"a[__Host-x]\""), "MALFORMED", 0},
         {PART(CD "name=\"f[\"; filename=x"), "MALFORMED", 0},
