@@ -197,8 +197,12 @@ sub is_within
 {
     my ($php, $ours, $fields) = @_;
     my %told = map { $_ => 1 } split /^/, $ours;
-    for my $one (map { as_php([$_]) } @$fields) {
-        $told{$_} = 1 for split /^/, $one->{post} . $one->{files};
+    for my $field (@$fields) {
+        # ISO-2022-JP's way back to ASCII is gone where values are converted.
+        (my $converted = $field->{value}) =~ s/\x1b\(B//g;
+        for my $one (map { as_php([{%$field, value => $_}]) } $field->{value}, $relation eq 'ascii' ? $converted : ()) {
+            $told{$_} = 1 for split /^/, $one->{post} . $one->{files};
+        }
     }
     return !grep { !$told{$_} && !/=array$/ && ($relation ne 'ascii' || is_ascii($_)) } split /^/, $php;
 }
