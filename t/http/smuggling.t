@@ -308,7 +308,7 @@ Alias /bomb \@HTDOCS\@
 </Location>
 CONF
 
-my $bomb = gz('a=' . "\0" x 200_000_000);
+my $bomb = gz('a=' . 'a' x 200_000_000);
 
 for (['event', 'fpm'], ['prefork', 'mod'], ['worker', 'cgi']) {
     my ($mpm, $php) = @$_;
