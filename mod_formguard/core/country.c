@@ -57,7 +57,8 @@ struct fg_country_db {
     atomic_flag checking; /* whoever sets it owns what follows */
     stamp_t loaded;       /* the file `current` was made from */
     stamp_t seen;         /* the file at the last look */
-    stamp_t refused;      /* a file that can't be used: not tried again */
+    stamp_t refused;      /* a file that can't be used: not tried again, */
+    apr_time_t until;     /* before this */
     state_t state;
 };
 
@@ -192,25 +193,29 @@ static int is_country(MMDB_entry_s *entry)
     return country_of(entry, &country) == MMDB_SUCCESS && country.code[0];
 }
 
-/* 1 if any of the first records holds a country. */
-static int has_countries(MMDB_s *mmdb)
+/* What is wrong with the first nodes, which every lookup goes through, or that none of the first
+ * records holds a country; NULL: nothing. */
+static const char *fault_of(MMDB_s *mmdb)
 {
+    static const char none[] = "it holds no countries", damaged[] = "its search tree is damaged";
     apr_uint32_t node, records = 0;
 
     for (node = 0; node < mmdb->metadata.node_count && node < PROBE_NODES; node++) {
         MMDB_search_node_s found;
-        if (MMDB_read_node(mmdb, node, &found) != MMDB_SUCCESS) {
-            return 0;
+        if (MMDB_read_node(mmdb, node, &found) != MMDB_SUCCESS ||
+            found.left_record_type == MMDB_RECORD_TYPE_INVALID ||
+            found.right_record_type == MMDB_RECORD_TYPE_INVALID) {
+            return damaged;
         }
         if (found.left_record_type == MMDB_RECORD_TYPE_DATA) {
             if (is_country(&found.left_record_entry)) {
-                return 1;
+                return NULL;
             }
             records++;
         }
         if (found.right_record_type == MMDB_RECORD_TYPE_DATA) {
             if (is_country(&found.right_record_entry)) {
-                return 1;
+                return NULL;
             }
             records++;
         }
@@ -218,7 +223,7 @@ static int has_countries(MMDB_s *mmdb)
             break;
         }
     }
-    return 0;
+    return none;
 }
 
 static apr_status_t copy_bytes(int from, int to)
@@ -253,6 +258,7 @@ static apr_status_t copy_bytes(int from, int to)
 static apr_status_t map_open(map_t **out, const char *name, char reason[REASON_MAX])
 {
     map_t *map = calloc(1, sizeof *map);
+    const char *fault;
     int rc;
 
     if (!map) {
@@ -268,8 +274,9 @@ static apr_status_t map_open(map_t **out, const char *name, char reason[REASON_M
         free(map);
         return rv;
     }
-    if (!has_countries(&map->mmdb)) {
-        apr_cpystrn(reason, "it holds no countries", REASON_MAX);
+    fault = fault_of(&map->mmdb);
+    if (fault) {
+        apr_cpystrn(reason, fault, REASON_MAX);
         map_free(map);
         return APR_EGENERAL;
     }
@@ -416,7 +423,7 @@ static void check_file(fg_country_db_t *db, apr_time_t now)
      * renamed to this place is whole. */
     in_place = same_file(&stamp, &db->seen) && !stamp_equal(&stamp, &db->seen);
     db->seen = stamp;
-    if (in_place || stamp_equal(&stamp, &db->refused)) {
+    if (in_place || (now < db->until && stamp_equal(&stamp, &db->refused))) {
         return;
     }
     rv = load(&map, db, &stamp, reason);
@@ -425,12 +432,8 @@ static void check_file(fg_country_db_t *db, apr_time_t now)
         install(db, map, &stamp);
     }
     else if (rv != APR_EAGAIN) {
-        if (rv == APR_EGENERAL) {
-            db->refused = stamp;
-        }
-        else {
-            atomic_store(&db->next_check, now + RETRY_AFTER);
-        }
+        db->refused = stamp;
+        db->until = rv == APR_EGENERAL ? APR_INT64_MAX : now + RETRY_AFTER;
         enter_state(db, STATE_UNUSABLE, rv, reason);
     }
 }
@@ -479,6 +482,7 @@ static apr_status_t load_first(fg_country_db_t *db, char reason[REASON_MAX])
         db->state = APR_STATUS_IS_ENOENT(rv) ? STATE_MISSING : STATE_UNUSABLE;
         if (rv == APR_EGENERAL) {
             db->refused = stamp;
+            db->until = APR_INT64_MAX;
         }
     }
     return rv;

@@ -2,6 +2,8 @@
 /* The memory that outlives restarts: counters, closed forms, statistics, log buckets, answers of
  * blocklists, used captcha tokens, states of captcha services, one behind the other in one
  * segment. */
+#include <unistd.h>
+
 #include "apr_general.h"
 #include "apr_shm.h"
 #include "apr_strings.h"
@@ -138,23 +140,50 @@ static apr_status_t attach(const retained_t *kept, const layout_t *layout, fg_ru
     return rv;
 }
 
-static int make(retained_t *kept, const layout_t *layout, apr_uint32_t entries, server_rec *s)
+/* Shared memory is promised whether it is there or not, and who then writes to it is killed: what
+ * can't be there is refused before. */
+static int is_too_large(apr_size_t bytes)
 {
-    /* In the process' own pool, so that a restart finds it again. */
-    apr_status_t rv = apr_shm_create(&kept->shm, layout->total, NULL, s->process->pool);
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long size = sysconf(_SC_PAGESIZE);
 
-    if (rv == APR_SUCCESS) {
-        rv = format(apr_shm_baseaddr_get(kept->shm), layout, entries);
+    return pages > 0 && size > 0 && bytes > (apr_uint64_t)pages * (apr_uint64_t)size / 2;
+}
+
+static apr_status_t make(retained_t *made, const layout_t *layout, apr_uint32_t entries,
+                         server_rec *s)
+{
+    apr_status_t rv;
+
+    if (is_too_large(layout->total)) {
+        return APR_ENOMEM;
     }
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
-                     "FG2002: FormGuardCounters shm:%u: no shared memory of %" APR_SIZE_T_FMT
-                     " bytes",
-                     entries, layout->total);
-        kept->shm = NULL;
+    /* In the process' own pool, so that a restart finds it again. */
+    rv = apr_shm_create(&made->shm, layout->total, NULL, s->process->pool);
+    if (rv == APR_SUCCESS) {
+        made->entries = entries;
+        rv = format(apr_shm_baseaddr_get(made->shm), layout, entries);
+        if (rv != APR_SUCCESS) {
+            apr_shm_destroy(made->shm);
+        }
+    }
+    return rv;
+}
+
+/* A restart with more keys than there is memory for ends no server: it goes on with what it has. */
+static int keep_old(const retained_t *kept, fg_runtime_t *runtime, apr_pool_t *pconf, server_rec *s)
+{
+    layout_t layout;
+
+    if (kept->shm == NULL) {
         return 0;
     }
-    kept->entries = entries;
+    lay_out(&layout, kept->entries);
+    if (attach(kept, &layout, runtime, pconf) != APR_SUCCESS) {
+        return 0;
+    }
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "FG2002: the counters go on as they were: shm:%u",
+                 kept->entries);
     return 1;
 }
 
@@ -163,6 +192,7 @@ int fg_shared_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_po
 {
     apr_uint32_t entries = conf->counters != 0 ? conf->counters : FG_COUNTERS_DEFAULT;
     retained_t *kept = ap_retained_data_get(RETAINED_KEY);
+    retained_t made = {NULL, 0};
     apr_status_t rv = APR_EINVAL;
     layout_t layout;
 
@@ -176,14 +206,20 @@ int fg_shared_set_up(const fg_server_conf_t *conf, fg_runtime_t *runtime, apr_po
     if (rv == APR_SUCCESS) {
         return 1;
     }
+    rv = make(&made, &layout, entries, s);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "FG2002: FormGuardCounters shm:%u: no shared memory of %" APR_SIZE_T_FMT
+                     " bytes",
+                     entries, layout.total);
+        return keep_old(kept, runtime, pconf, s);
+    }
     if (kept->shm != NULL) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                      "FG2001: counters start anew: their size or layout has changed");
         apr_shm_destroy(kept->shm); /* old children keep their own map of it */
     }
-    if (!make(kept, &layout, entries, s)) {
-        return 0;
-    }
+    *kept = made;
     rv = attach(kept, &layout, runtime, pconf);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "FG2002: the counters can't be opened");

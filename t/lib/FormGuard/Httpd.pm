@@ -233,7 +233,8 @@ sub _faketime
     return $lib || die "no libfaketimeMT.so.1: install faketime (Debian) or libfaketime (RHEL)\n";
 }
 
-# Seconds that httpd's clocks, the monotonic one among them, are ahead of the real ones from its next look on.
+# Seconds that httpd's clocks, the monotonic one among them, are ahead of the real ones from its next look on. With
+# env => { FAKETIME_DONT_FAKE_MONOTONIC => 1 } it is the wall clock alone, as where somebody sets it.
 sub clock
 {
     my ($self, $seconds) = @_;
@@ -244,7 +245,7 @@ sub clock
         open $self->{clock_file}, '+<:raw', "$self->{dir}/clock" or die "$self->{dir}/clock: $!\n";
     }
     sysseek $self->{clock_file}, 0, 0;
-    syswrite $self->{clock_file}, sprintf("+%014.3fs\n", $seconds);
+    syswrite $self->{clock_file}, sprintf("%+015.3fs\n", $seconds);
 }
 
 sub _command
