@@ -24,6 +24,11 @@
 
 enum { PROCESSES = 3, THREADS = 2, WORKERS = PROCESSES * THREADS };
 
+/* One step in so many takes a nap. */
+#ifndef RACE_ODDS
+#define RACE_ODDS 4096
+#endif
+
 static apr_uint64_t race_seed;
 
 /* 0 in the parent, which never stumbles */
@@ -56,12 +61,12 @@ static void stumble(int changes)
     if (stumbling == 0) {
         return;
     }
-    chance = draw(&stumbling, 4096);
+    chance = draw(&stumbling, RACE_ODDS);
     if (chance == 0) {
         pause.tv_nsec = (long)draw(&stumbling, 1000000);
         nanosleep(&pause, NULL);
     }
-    else if (chance < 32) {
+    else if (chance < RACE_ODDS / 128) {
         sched_yield();
     }
 }
@@ -116,8 +121,8 @@ static void join_processes(const pid_t pid[PROCESSES])
 }
 
 /* Start processes, kill one now and then and start it anew, until `kills`. Then they end. */
-static void run_and_kill(void *(*work)(void *), unsigned int kills, atomic_int *stop,
-                         void (*meanwhile)(void))
+static inline void run_and_kill(void *(*work)(void *), unsigned int kills, atomic_int *stop,
+                                void (*meanwhile)(void))
 {
     struct timespec pause = {0, 0};
     pid_t pid[PROCESSES];

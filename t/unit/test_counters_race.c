@@ -7,43 +7,19 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 #include <cmocka.h>
 
-#include <apr_general.h>
-
-/*
- * counters.c itself, every atomic step of which may stumble: what happens between two of its
- * instructions once in a million runs happens here all the time.
- */
-static void stumble(void);
-
-#pragma push_macro("atomic_load")
-#pragma push_macro("atomic_compare_exchange_strong")
-#undef atomic_load
-#undef atomic_compare_exchange_strong
-#define atomic_load(word) (stumble(), atomic_load_explicit(word, memory_order_seq_cst))
-#define atomic_compare_exchange_strong(word, old, new)                                             \
-    (stumble(), atomic_compare_exchange_strong_explicit(word, old, new, memory_order_seq_cst,      \
-                                                        memory_order_seq_cst))
+/* What happens between two steps once in a million runs happens here all the time. */
+#define RACE_ODDS 512
+#include "race.h"
 #include "counters.c"
-#pragma pop_macro("atomic_load")
-#pragma pop_macro("atomic_compare_exchange_strong")
+#include "race_end.h"
 
 #define SEC     APR_USEC_PER_SEC
 #define ENTRIES 16384
 #define RECORDS (1U << 20)
 
-enum { PROCESSES = 3, THREADS = 2, WORKERS = PROCESSES * THREADS, KEYS_MAX = 600 };
+enum { KEYS_MAX = 600 };
 
 #define IDLE INT64_MAX
 
@@ -81,50 +57,11 @@ static apr_size_t size;
 static fg_counters_t *counters;
 static fg_counter_key_t key[KEYS_MAX];
 static fight_t fight;
-static apr_uint64_t seed;
-
-static apr_uint64_t draw(apr_uint64_t *state, apr_uint64_t below)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return (*state >> 11) % below;
-}
-
-/* 0 in the parent, which never stumbles */
-static _Thread_local apr_uint64_t stumbling;
-
-static void stumble(void)
-{
-    struct timespec pause = {0, 0};
-    apr_uint64_t chance;
-
-    if (stumbling == 0) {
-        return;
-    }
-    chance = draw(&stumbling, 512);
-    if (chance == 0) {
-        pause.tv_nsec = (long)draw(&stumbling, 1000000);
-        nanosleep(&pause, NULL);
-    }
-    else if (chance < 8) {
-        sched_yield();
-    }
-}
-
-static void *map_shared(apr_size_t bytes)
-{
-    void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    return mem == MAP_FAILED ? NULL : mem;
-}
 
 static int set_up(void **state)
 {
     (void)state;
-    seed = getenv("FG_SEED") ? strtoull(getenv("FG_SEED"), NULL, 10)
-                             : (apr_uint64_t)apr_time_now() | 1;
-    print_message("FG_SEED=%llu\n", (unsigned long long)seed);
+    race_set_seed();
     size = fg_counters_size(ENTRIES);
     memory = map_shared(size);
     shared = map_shared(sizeof(*shared));
@@ -149,7 +86,7 @@ static int fresh_table(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(secret); i++) {
-        secret[i] = (unsigned char)draw(&seed, 256);
+        secret[i] = (unsigned char)draw(&race_seed, 256);
     }
     memset(shared, 0, sizeof(*shared));
     memset(&fight, 0, sizeof(fight));
@@ -224,7 +161,7 @@ static unsigned int group_of(apr_time_t epoch)
 static void *work_until_stopped(void *number)
 {
     unsigned int worker = (unsigned int)(uintptr_t)number;
-    apr_uint64_t random = seed + 1 + worker * 7919;
+    apr_uint64_t random = race_seed + 1 + worker * 7919;
 
     stumbling = random + 1;
     while (!atomic_load(&shared->stop)) {
@@ -248,7 +185,7 @@ static void *work_through_keys(void *number)
     unsigned int worker = (unsigned int)(uintptr_t)number, k;
     apr_uint32_t i;
 
-    stumbling = seed + 1 + worker * 7919;
+    stumbling = race_seed + 1 + worker * 7919;
     while (!atomic_load(&shared->go)) {
         sched_yield();
     }
@@ -258,29 +195,6 @@ static void *work_through_keys(void *number)
         }
     }
     return NULL;
-}
-
-static pid_t start_process(unsigned int process, void *(*work)(void *))
-{
-    pthread_t thread[THREADS];
-    pid_t pid = fork();
-    unsigned int i;
-
-    assert_true(pid >= 0);
-    if (pid > 0) {
-        return pid;
-    }
-    for (i = 0; i < THREADS; i++) {
-        void *worker = (void *)(uintptr_t)(process * THREADS + i);
-
-        if (pthread_create(&thread[i], NULL, work, worker)) {
-            _exit(1);
-        }
-    }
-    for (i = 0; i < THREADS; i++) {
-        pthread_join(thread[i], NULL);
-    }
-    _exit(0);
 }
 
 static void kill_process(unsigned int process, pid_t pid)
@@ -296,17 +210,6 @@ static void kill_process(unsigned int process, pid_t pid)
     }
 }
 
-static void join_processes(const pid_t pid[PROCESSES])
-{
-    unsigned int i;
-    int status;
-
-    for (i = 0; i < PROCESSES; i++) {
-        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    }
-}
-
 /* Move the clock by no more than the slowest worker allows. */
 static void tick(void)
 {
@@ -314,16 +217,16 @@ static void tick(void)
     apr_time_t now = atomic_load(&shared->clock), next;
     unsigned int i;
 
-    switch (draw(&seed, 4)) {
+    switch (draw(&race_seed, 4)) {
     case 0: /* onto an edge, or just before */
         next = fg_rate_begin(&fight.rate, fg_rate_index(&fight.rate, now + 1) + 1) -
-               (apr_time_t)draw(&seed, 2);
+               (apr_time_t)draw(&race_seed, 2);
         break;
     case 1:
-        next = now + (apr_interval_time_t)draw(&seed, (apr_uint64_t)slice);
+        next = now + (apr_interval_time_t)draw(&race_seed, (apr_uint64_t)slice);
         break;
     default:
-        next = now + (apr_interval_time_t)draw(&seed, (apr_uint64_t)slice / 8);
+        next = now + (apr_interval_time_t)draw(&race_seed, (apr_uint64_t)slice / 8);
     }
     for (i = 0; fight.lag_max && i < WORKERS; i++) {
         apr_time_t seen = atomic_load(&shared->seen[i]);
@@ -370,10 +273,10 @@ static void run_fight(int seconds, unsigned int periods)
          ticks++) {
         tick();
         nanosleep(&pause, NULL); /* lets the others run where there are few processors */
-        if (draw(&seed, 100) == 0) {
-            i = (unsigned int)draw(&seed, PROCESSES);
+        if (draw(&race_seed, 100) == 0) {
+            i = (unsigned int)draw(&race_seed, PROCESSES);
             kill_process(i, pid[i]);
-            seed += 2; /* the next must not do the same again */
+            race_seed += 2; /* the next must not do the same again */
             pid[i] = start_process(i, work_until_stopped);
             killed++;
         }
@@ -473,8 +376,8 @@ static void fill_with_expired(void)
     unsigned int i;
 
     for (i = 0; i < 4 * ENTRIES; i++) {
-        fg_counters_consume(counters, UINT64_MAX / 2 + 1 + (draw(&seed, UINT32_MAX) << 8), &rate, 1,
-                            1 + i * (SEC / 1000), NULL);
+        fg_counters_consume(counters, UINT64_MAX / 2 + 1 + (draw(&race_seed, UINT32_MAX) << 8),
+                            &rate, 1, 1 + i * (SEC / 1000), NULL);
     }
 }
 
@@ -484,7 +387,7 @@ static void choose_keys(void)
     unsigned int i;
 
     for (i = 0; i < fight.keys; i++) {
-        apr_uint64_t n = (i % 3 == 0 ? draw(&seed, 12) : (key[i - 1] >> 50) % 12) + 1;
+        apr_uint64_t n = (i % 3 == 0 ? draw(&race_seed, 12) : (key[i - 1] >> 50) % 12) + 1;
 
         key[i] = n << 50 | (i / 3) << 8;
     }
@@ -524,7 +427,7 @@ static void exactly_n_while_time_stands_still(void **state)
     assert_true(before.entries > ENTRIES * 9 / 10);
     for (round = 1; round <= 10; round++) {
         atomic_store(&shared->clock, round * 1000 * SEC);
-        seed += 2;
+        race_seed += 2;
         choose_keys();
         fight_for_exactly_n();
     }

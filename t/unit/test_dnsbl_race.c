@@ -7,47 +7,19 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sched.h>
-#include <signal.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 #include <cmocka.h>
 
-#include <apr_general.h>
-
-/*
- * dnsbl_cache.c itself, every atomic step of which may stumble: what happens between two of its
- * instructions once in a million runs happens here all the time.
- */
-static void stumble(void);
-
-#pragma push_macro("atomic_load")
-#pragma push_macro("atomic_store")
-#pragma push_macro("atomic_compare_exchange_strong")
-#undef atomic_load
-#undef atomic_store
-#undef atomic_compare_exchange_strong
-#define atomic_load(word)       (stumble(), atomic_load_explicit(word, memory_order_seq_cst))
-#define atomic_store(word, new) (stumble(), atomic_store_explicit(word, new, memory_order_seq_cst))
-#define atomic_compare_exchange_strong(word, old, new)                                             \
-    (stumble(), atomic_compare_exchange_strong_explicit(word, old, new, memory_order_seq_cst,      \
-                                                        memory_order_seq_cst))
+/* What happens between two steps once in a million runs happens here all the time. */
+#define RACE_ODDS 512
+#include "race.h"
 #include "dnsbl_cache.c"
-#pragma pop_macro("atomic_load")
-#pragma pop_macro("atomic_store")
-#pragma pop_macro("atomic_compare_exchange_strong")
+#include "race_end.h"
 
 #define SEC   APR_USEC_PER_SEC
 #define NOW   (1000 * SEC)
 #define SLACK (2 << UNIT_BITS) /* how exact an expiry is */
 
-enum { PROCESSES = 3, THREADS = 2, KEYS = 64 };
+enum { KEYS = 64 };
 
 typedef struct shared {
     atomic_int go, stop;
@@ -62,50 +34,11 @@ static apr_size_t size;
 static fg_dnsbl_cache_t *cache;
 static shared_t *shared;
 static fg_dnsbl_zone_t zone = {"bl.test", "bl.test", 1, {{0x7f000002, 0x7f0000fe}}};
-static apr_uint64_t seed;
-
-/* 0 in the parent, which never stumbles */
-static _Thread_local apr_uint64_t stumbling;
-
-static apr_uint64_t draw(apr_uint64_t *state, apr_uint64_t below)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return (*state >> 11) % below;
-}
-
-static void stumble(void)
-{
-    struct timespec pause = {0, 0};
-    apr_uint64_t chance;
-
-    if (stumbling == 0) {
-        return;
-    }
-    chance = draw(&stumbling, 512);
-    if (chance == 0) {
-        pause.tv_nsec = (long)draw(&stumbling, 1000000);
-        nanosleep(&pause, NULL);
-    }
-    else if (chance < 8) {
-        sched_yield();
-    }
-}
-
-static void *map_shared(apr_size_t bytes)
-{
-    void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    return mem == MAP_FAILED ? NULL : mem;
-}
 
 static int set_up(void **state)
 {
     (void)state;
-    seed = getenv("FG_SEED") ? strtoull(getenv("FG_SEED"), NULL, 10)
-                             : (apr_uint64_t)apr_time_now() | 1;
-    print_message("FG_SEED=%llu\n", (unsigned long long)seed);
+    race_set_seed();
     size = fg_dnsbl_cache_size(1024);
     memory = map_shared(size);
     shared = map_shared(sizeof(*shared));
@@ -190,7 +123,8 @@ static fg_dnsbl_answer_t fight_answer(unsigned int k, apr_uint64_t *random)
 
 static void *fight_for_entries(void *number)
 {
-    apr_uint64_t random = seed + 1 + (apr_uint64_t)(uintptr_t)number * 7919;
+    apr_uint64_t random =
+        race_seed + (apr_uint64_t)(uintptr_t)number * 7919 + (apr_uint64_t)getpid();
 
     stumbling = random + 1;
     while (!atomic_load(&shared->stop)) {
@@ -217,7 +151,8 @@ static void *fight_for_entries(void *number)
 /* Until the zone's clock says stop: ask, and say what came of it. */
 static void *fight_for_the_state(void *number)
 {
-    apr_uint64_t random = seed + 1 + (apr_uint64_t)(uintptr_t)number * 7919;
+    apr_uint64_t random =
+        race_seed + (apr_uint64_t)(uintptr_t)number * 7919 + (apr_uint64_t)getpid();
 
     stumbling = random + 1;
     while (!atomic_load(&shared->stop)) {
@@ -234,70 +169,27 @@ static void *fight_for_the_state(void *number)
     return NULL;
 }
 
-static pid_t start_process(unsigned int process, void *(*work)(void *))
+enum { KILLS = 200 };
+
+/* Whoever else there is goes on meanwhile. */
+static void find_some(void)
 {
-    pthread_t thread[THREADS];
-    pid_t pid = fork();
-    unsigned int i;
+    static const struct timespec pause = {0, 2000000};
+    unsigned int enough = atomic_load(&shared->hits) + 50;
 
-    assert_true(pid >= 0);
-    if (pid > 0) {
-        return pid;
+    while (atomic_load(&shared->hits) < enough) {
+        nanosleep(&pause, NULL);
     }
-    for (i = 0; i < THREADS; i++) {
-        if (pthread_create(&thread[i], NULL, work, (void *)(uintptr_t)(process * THREADS + i))) {
-            _exit(1);
-        }
-    }
-    for (i = 0; i < THREADS; i++) {
-        pthread_join(thread[i], NULL);
-    }
-    _exit(0);
-}
-
-static void join_processes(const pid_t pid[PROCESSES])
-{
-    unsigned int i;
-    int status;
-
-    atomic_store(&shared->stop, 1);
-    for (i = 0; i < PROCESSES; i++) {
-        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    }
-}
-
-static void kill_process(pid_t pid)
-{
-    int status;
-
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 static void no_answer_of_another_key_with_kills(void **state)
 {
-    static const struct timespec pause = {0, 2000000};
-    unsigned int i, k, killed;
-    pid_t pid[PROCESSES];
+    unsigned int k;
 
     (void)state;
-    for (i = 0; i < PROCESSES; i++) {
-        pid[i] = start_process(i, fight_for_entries);
-    }
-    for (killed = 0; killed < 200; killed++) {
-        do { /* whoever else there is goes on meanwhile */
-            nanosleep(&pause, NULL);
-        } while (atomic_load(&shared->hits) < 100 * (killed + 1));
-        i = (unsigned int)draw(&seed, PROCESSES);
-        kill_process(pid[i]);
-        seed += 2; /* the next must not do the same again */
-        pid[i] = start_process(i, fight_for_entries);
-    }
-    join_processes(pid);
-    print_message("%u gets, %u hits, %u killed\n", atomic_load(&shared->gets),
-                  atomic_load(&shared->hits), killed);
+    run_and_kill(fight_for_entries, KILLS, &shared->stop, find_some);
+    print_message("%u gets, %u hits, %d killed\n", atomic_load(&shared->gets),
+                  atomic_load(&shared->hits), KILLS);
     assert_int_equal(atomic_load(&shared->wrong), 0);
     for (k = 0; k < KEYS; k++) { /* and all is well after it */
         put(fight_key(k), NOW + 1000 * SEC, listed(0x7f000002 + k, SEC));
@@ -328,6 +220,7 @@ static void one_asks_and_one_tells(void **state)
         assert_int_equal(atomic_load(&shared->entered), round);
         atomic_fetch_add(&shared->clock, FG_DNSBL_BACKOFF);
     }
+    atomic_store(&shared->stop, 1);
     join_processes(pid);
     assert_in_range(atomic_load(&shared->entered), 200, 201);
     assert_int_equal(atomic_load(&shared->changes), 1); /* from REFUSED to TIMEOUT */
@@ -349,6 +242,7 @@ static void one_tells_of_the_first_failure(void **state)
         while (atomic_load(&shared->changes) == 0) {
             sched_yield();
         }
+        atomic_store(&shared->stop, 1);
         join_processes(pid);
         assert_int_equal(atomic_load(&shared->changes), 1);
         assert_in_range(atomic_load(&shared->entered), 1, PROCESSES * THREADS);

@@ -96,7 +96,7 @@ static void *room(apr_size_t size)
     return memory;
 }
 
-/* --- counters, tokens -------------------------------------------------------------------------- */
+/* --- counters, tokens ------------------------------------------------------------------------- */
 
 static const fg_rate_t rate = {5, 60 * SEC};
 static fg_counters_t *counters;
@@ -213,7 +213,7 @@ static void a_token_is_good_once(void **state)
     assert_null(fg_counters_validate(counters, pool));
 }
 
-/* --- slots, breaker ---------------------------------------------------------------------------- */
+/* --- slots, breaker --------------------------------------------------------------------------- */
 
 static fg_slots_t *slots;
 static int held[SLOTS]; /* no atomics: two who hold one slot are a race */
@@ -303,7 +303,7 @@ static void each_change_is_told_to_one(void **state)
     assert_int_equal(atomic_load(&opened), atomic_load(&closed) + told.open);
 }
 
-/* --- log ---------------------------------------------------------------------------------------- */
+/* --- log -------------------------------------------------------------------------------------- */
 
 static fg_throttle_t *throttle;
 static atomic_ulong lines, suppressed;
@@ -384,7 +384,7 @@ static void no_notice_is_lost(void **state)
     assert_int_equal(atomic_load(&lines) + atomic_load(&suppressed) + more, THREADS * ROUNDS);
 }
 
-/* --- statistics, closed forms, secrets, blocklists ----------------------------------------------- */
+/* --- statistics, closed forms, secrets, blocklists -------------------------------------------- */
 
 static fg_stats_t *stats;
 
