@@ -31,9 +31,13 @@
     class Altcha {
         constructor(widget, field) {
             Object.assign(this, { widget, field, spent: false, renewals: 0 });
+            widget.addEventListener('statechange', ({ detail: { state } }) => { this.spent &&= state !== 'verified'; });
         }
 
-        get ready() { return !this.spent && this.widget.getState?.() === 'verified' && this.value !== ''; }
+        // One that is within its form has a box there, which sees to it that it is solved.
+        get ready() {
+            return !this.spent && (!this.field || (this.widget.getState?.() === 'verified' && this.value !== ''));
+        }
 
         get value() {
             const name = this.widget.getAttribute('name') || 'altcha';
@@ -60,7 +64,7 @@
             if (widget.getState() !== 'verifying' && widget.getState() !== 'verified') {
                 quietly(widget.verify());
             }
-            if (!this.ready) {
+            if (widget.getState() !== 'verified' || this.value === '') {
                 await settled;
                 await later(0); // it puts its answer into the form after it has told of it
             }
