@@ -32,7 +32,9 @@ RewriteCond %{REQUEST_FILENAME} !-d
 RewriteRule . /index.php [L]
 </IfModule>
 # END WordPress
-FormGuardInject On
+<If "%{REQUEST_URI} !~ m#/wp-admin/#">
+    FormGuardInject On
+</If>
 <Files "wp-comments-post.php">
     FormGuardCaptcha altcha
 </Files>
