@@ -79,7 +79,7 @@ sub table
     print "\n$title\n\n";
     my $line = sub { my ($row) = @_; print '| ', join(' | ', map { sprintf $_ ? '%*s' : '%-*s', $width[$_], $row->[$_] } 0 .. $#width), " |\n" };
     $line->(shift @rows);
-    print '|', join('|', map { '-' x ($_ + 1) . ':' } @width), "|\n";
+    print '|', join('|', map { $_ ? '-' x ($width[$_] + 1) . ':' : '-' x ($width[0] + 2) } 0 .. $#width), "|\n";
     $line->($_) for @rows;
 }
 
