@@ -56,7 +56,7 @@ sub storm
         my $client = $server->client;
         return scalar grep { _post($client, $path || '/limits/form.php') == 200 } 1 .. $each;
     });
-    $server->stop;
+    FormGuard::Bench::Contender::end($server);
     return sum0(@passed);
 }
 
@@ -71,7 +71,7 @@ sub flood
         $sent += $requests;
         $passed += $requests - $refused;
     }
-    $server->stop;
+    FormGuard::Bench::Contender::end($server);
     return $passed;
 }
 
@@ -81,7 +81,7 @@ sub visitors
     my $server = _server($name, 'event');
     my $client = $server->client;
     my $refused = grep { _post($client, '/limits/form.php', from => FormGuard::Bench::Works::forwarded(256 * ($_ % 20))) != 200 } 1 .. 100;
-    $server->stop;
+    FormGuard::Bench::Contender::end($server);
     return $refused;
 }
 
@@ -92,7 +92,7 @@ sub elsewhere
     my $client = $server->client;
     _post($client, '/limits/form.php') for 1 .. 100;
     my $status = $client->get('/open/page.html')->status;
-    $server->stop;
+    FormGuard::Bench::Contender::end($server);
     return $status == 200 ? 'answered' : "refused ($status)";
 }
 

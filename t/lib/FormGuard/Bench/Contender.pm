@@ -10,7 +10,8 @@ FormGuard::Bench::Contender - a private server for each of those that t/bench/ru
     my @names = FormGuard::Bench::Contender::names();       # plain formguard evasive qos security2 crs nginx
     FormGuard::Bench::Contender::missing('qos');            # the Debian package it needs and that is not there, or undef
     my $server = FormGuard::Bench::Contender::server('qos', mpm => 'prefork', limit => 10, period => 60);
-    $server->client(local => '127.0.0.9'); $server->url('/open/form.php'); $server->dir; $server->stop;
+    $server->client(local => '127.0.0.9'); $server->url('/open/form.php'); $server->dir;
+    FormGuard::Bench::Contender::end($server);
 
 Their configurations are in t/bench/side_by_side. C<limit> posts by one client are let through in C<period>
 seconds (default: more than any bench sends), C<entries> is how many clients the tables hold. With C<< php => 'mod' >>
@@ -122,6 +123,15 @@ sub server
         loglevel => $o{loglevel} || 'warn', config => $config . ($o{config} // ''),
         expect_log => [qr/./ => '*'],
     );
+}
+
+# Stopped, and its error_log not judged: there may be a million lines of refusals.
+sub end
+{
+    my ($server) = @_;
+    $server->stop;
+    $server->_forget if $server->isa('FormGuard::Httpd');
+    return;
 }
 
 1;

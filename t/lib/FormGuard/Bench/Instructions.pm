@@ -105,7 +105,7 @@ sub _httpd
             unlink $file{$part};
         }
     }
-    $server->stop;
+    FormGuard::Bench::Contender::end($server);
     return \%got;
 }
 
@@ -170,7 +170,7 @@ sub _nginx
             $sender->send(2 * $n + $WARM), $sender->rewind if $work->{again};
             $sender->prepare if $work->{same};
             $sender->send($times + $WARM);
-            $server->stop;
+            FormGuard::Bench::Contender::end($server);
             push @total, FormGuard::Bench::Profile::read("$out/callgrind")->{total};
         }
         $got{$work->{name}} = { each => ($total[1] - $total[0]) / $n, crypto => 0, ran => $n };

@@ -73,7 +73,7 @@ sub measure
             $o{progress}->("round $round: $work->{name}") if $o{progress};
         }
     }
-    for my $servers (values %server) { $_->stop for values %$servers }
+    for my $servers (values %server) { FormGuard::Bench::Contender::end($_) for values %$servers }
     my %got;
     for my $name (@$names) {
         for my $work (@$works) {

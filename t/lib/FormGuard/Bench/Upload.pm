@@ -56,7 +56,7 @@ sub measure
                 kb => FormGuard::Bench::Load::median(@{$kb{formguard}{$path}}) - FormGuard::Bench::Load::median(@{$kb{plain}{$path}}),
             };
         }
-        $_->stop for values %server;
+        FormGuard::Bench::Contender::end($_) for values %server;
     }
     return \%got;
 }
