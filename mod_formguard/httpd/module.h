@@ -280,6 +280,9 @@ const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values)
  * @return NULL: there is none */
 const char *fg_pages_script(const char *name);
 
+/** A widget for FormGuardCaptcha altcha, where ALTCHA's is not installed. */
+const char *fg_pages_widget(void);
+
 /**
  * Quality an Accept or Accept-Language header gives to a value, in thousandths (RFC 9110 12.4.2).
  * @param header the header's value, or NULL: everything is welcome

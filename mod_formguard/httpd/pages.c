@@ -27,6 +27,7 @@ typedef struct language {
 static language_t languages[] = {{"en", "texts.en", NULL}, {"ja", "texts.ja", NULL}};
 static const char *refusal_template;
 static const char *challenge_template;
+static const char *plain_widget;
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
@@ -119,6 +120,8 @@ const char *fg_pages_load(const char *dir, apr_pool_t *pool)
     if (error == NULL) {
         error = load(&challenge_template, dir, "challenge.html", pool);
     }
+    plain_widget =
+        apr_pstrcat(pool, embedded("plain.js"), embedded("solver.js"), embedded("form.js"), NULL);
 
     for (i = 0; i < sizeof(languages) / sizeof(languages[0]) && error == NULL; i++) {
         const char *data;
@@ -298,4 +301,9 @@ const char *fg_pages_script(const char *name)
 {
     return strcmp(name, "challenge.js") == 0 || strcmp(name, "fields.js") == 0 ? embedded(name)
                                                                                : NULL;
+}
+
+const char *fg_pages_widget(void)
+{
+    return plain_widget;
 }

@@ -158,6 +158,19 @@ static apr_file_t *open_widget(request_rec *r)
     return NULL;
 }
 
+/* What the challenge page, and some pages with a widget, do by themselves. */
+static int send_script(request_rec *r, const char *script)
+{
+    apr_size_t len = strlen(script);
+
+    ap_set_content_type(r, "text/javascript; charset=utf-8");
+    apr_table_setn(r->headers_out, "Cache-Control", "public, max-age=3600");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    ap_set_content_length(r, (apr_off_t)len);
+    ap_rwrite(script, (int)len, r);
+    return OK;
+}
+
 static int send_widget(request_rec *r)
 {
     apr_file_t *file = open_widget(r);
@@ -166,12 +179,12 @@ static int send_widget(request_rec *r)
 
     if (file == NULL) {
         if (fg_say_once(FG_SAID_NO_WIDGET)) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+            ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                           "FG2404: the widget of FormGuardCaptcha altcha is asked for, and %s is "
-                          "not installed",
+                          "not installed: the plain one built in is sent",
                           WIDGET);
         }
-        return HTTP_NOT_FOUND;
+        return send_script(r, fg_pages_widget());
     }
     ap_set_content_type(r, "text/javascript; charset=utf-8");
     apr_table_setn(r->headers_out, "Cache-Control", "public, max-age=86400");
@@ -189,19 +202,6 @@ static int send_widget(request_rec *r)
     apr_brigade_insert_file(bb, file, 0, r->finfo.size, r->pool);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(r->connection->bucket_alloc));
     return ap_pass_brigade(r->output_filters, bb) == APR_SUCCESS ? OK : AP_FILTER_ERROR;
-}
-
-/* What the challenge page, and some pages with a widget, do by themselves. */
-static int send_script(request_rec *r, const char *script)
-{
-    apr_size_t len = strlen(script);
-
-    ap_set_content_type(r, "text/javascript; charset=utf-8");
-    apr_table_setn(r->headers_out, "Cache-Control", "public, max-age=3600");
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    ap_set_content_length(r, (apr_off_t)len);
-    ap_rwrite(script, (int)len, r);
-    return OK;
 }
 
 /* --- hooks ------------------------------------------------------------------------------------ */

@@ -167,9 +167,9 @@ sub _start
         mpm => $php eq 'mod' ? 'prefork' : 'event', php => $php, mail => $mail, dir => $dir, port => $port,
         detach => 1, start => 0, loglevel => 'warn formguard:info', files => \%FILES, config => $CONFIG,
     );
-    my $widget = $ENV{FORMGUARD_WIDGET} or die "FORMGUARD_WIDGET is not set (build/demo sets it)\n";
+    my $widget = $ENV{FORMGUARD_WIDGET};
     mkdir "$dir/pages" or die "$dir/pages: $!\n";
-    File::Copy::copy($widget, "$dir/pages/altcha.min.js") or die "$widget: $!\n";
+    File::Copy::copy($widget, "$dir/pages/altcha.min.js") or die "$widget: $!\n" if $widget;
     my $ok = eval { $httpd->start };
     my $why = $@;
     _remember($state, "url " . $httpd->url, "dir $dir", $mail->process,
