@@ -192,18 +192,26 @@ typedef enum precision { MINUTE, DAY_MINUTE, DAY_SECOND } precision_t;
 /* In the server's zone, with the zone's name: nothing tells where the visitor is. */
 static const char *local_time(apr_pool_t *pool, apr_time_t at, precision_t precision)
 {
-    static const char *const formats[] = {
-        [MINUTE] = "%H:%M",
-        [DAY_MINUTE] = "%Y-%m-%d %H:%M",
-        [DAY_SECOND] = "%Y-%m-%d %H:%M:%S",
-    };
     time_t seconds = (time_t)apr_time_sec(at);
     char clock[80];
     char zone[40];
     struct tm tm;
+    size_t len;
 
-    if (localtime_r(&seconds, &tm) == NULL || strftime(zone, sizeof(zone), "%Z", &tm) == 0 ||
-        strftime(clock, sizeof(clock), formats[precision], &tm) == 0) {
+    if (localtime_r(&seconds, &tm) == NULL || strftime(zone, sizeof(zone), "%Z", &tm) == 0) {
+        return "";
+    }
+    switch (precision) {
+    case MINUTE:
+        len = strftime(clock, sizeof(clock), "%H:%M", &tm);
+        break;
+    case DAY_MINUTE:
+        len = strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M", &tm);
+        break;
+    default:
+        len = strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S", &tm);
+    }
+    if (len == 0) {
         return "";
     }
     /* Zones without a name are called `+03`. */
