@@ -40,6 +40,10 @@ my $behind = FormGuard::Httpd->new(module => 0, mpm => 'event', modules => ['def
     'app/slow.cgi' => script('Content-Type: text/html', page(form('/app/send'))),
 }, config => "AddType application/json .json\n");
 
+# In pieces, some without a form, more than are kept unread, and forms cut in two.
+my @PIECES = ("<!DOCTYPE html>\n<title><form></title><base href=\"/f/\">\n", ("<p class='a>b'>text</p>\n" x 900) x 6, '<fo', 'rm action="contact.php" method="post">' . "\n$FIELDS<p>",
+    '<butt', "on>Send</button></p>\n</form>\n", '<!-- ' . 'x' x 70_000, ' <form method=post action=contact.php> -->', 'y' x 30_000, '<', "form action=\"order.php\" method=\"post\">\n$FIELDS<p>", '<button>Send</button></p></form>');
+
 my %F = (
     '.htaccess' => $ON, 'f/.htaccess' => $CAPTCHA, 'f/contact.php' => \'contact.php',
     'a.html' => $PLAIN, 'a.txt' => $PLAIN, 'a.png' => $PNG, 'a.json' => "{\"a\": \"<form method=post action=/f/contact.php>\"}\n",
@@ -70,6 +74,7 @@ my %F = (
     'pretty/.htaccess' => "RewriteEngine On\nRewriteRule ^contact\$ /f/contact.php\n", 'pretty.html' => page(form('/pretty/contact')),
     'dir.html' => page(form('/f/dir/')), 'f/dir/index.php' => "<?php\n",
     'name.html' => page(form('/f/a%20b%22&amp;\'<.php')), 'f/name/x' => '',
+    'pieces.cgi' => script('Content-Type: text/html', @PIECES), 'pieces.html' => join('', @PIECES),
     'flush.cgi' => script('Content-Type: text/html', page(form('/f/contact.php')), '<p>later</p>'),
     'json.cgi' => script("Content-Type: application/json\\nETag: \\\"x\\\"\\nContent-Length: 9", '{"a": 1}' . "\n"),
     'gone.cgi' => script("Status: 404 Not Found\\nContent-Type: text/html; charset=utf-8\\nETag: \\\"x\\\"", $PLAIN),
@@ -127,6 +132,9 @@ subtest 'pages' => sub {
     added_ok('/app/form.html', page(with('send', '/app/send')), 'behind a proxy');
     added_ok('/app/slow.cgi', page(with('/app/send', '/app/send')), 'a CGI program behind a proxy');
     added_ok('/flush.cgi', "$ADDED<p>later</p>", 'a CGI program');
+    my $order = widget('/f/order.php');
+    my $pieces = join('', @PIECES) =~ s/<p>\K(?=<button>Send<\/button><\/p>\n)/$SCRIPT . widget('\/f\/contact.php')/er =~ s/<p>\K(?=<button>Send<\/button><\/p><\/form>)/$order/r =~ s/\\\//\//gr;
+    added_ok("/pieces.$_", $pieces, 'long, in pieces') for qw(cgi html);
     added_ok('/gone.cgi', $ADDED, 'of 404');
     added_ok('/err/none', $ADDED, 'an ErrorDocument');
     added_ok('/ssi/a.shtml', $ADDED, 'put together');

@@ -100,7 +100,8 @@ for my $row (@rows) {
             $cpu{$dir} += $cpu;
         }
     }
-    my @ratios = map { $rates{on}[$_] / $rates{off}[$_] } 0 .. $rounds - 1;
+    # On a machine busy with others a second may pass without an answer.
+    my @ratios = map { $rates{on}[$_] / $rates{off}[$_] } grep { $rates{off}[$_] > 0 } 0 .. $rounds - 1;
     my ($off, $on) = map { $cpu{$_} / $requests{$_} } qw(off on);
     printf "%-55s %7d %8.0f %8.0f %7.3f %6.1f us %7.3f\n", $what, length $content, median(@{ $rates{off} }), median(@{ $rates{on} }), median(@ratios), 1e6 * $off, $off / $on;
 }
