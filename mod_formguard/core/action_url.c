@@ -47,8 +47,13 @@ const char *fg_path_encode(const char *path, apr_pool_t *pool)
     char *out = text;
 
     while (*p != '\0') {
-        int len = utf8_length(p);
+        int len;
 
+        if ((unsigned int)(*p | 0x20) - 'a' < 26 || *p == '/') { /* as most are */
+            *out++ = (char)*p++;
+            continue;
+        }
+        len = utf8_length(p);
         if (len == 0) {
             return NULL;
         }
