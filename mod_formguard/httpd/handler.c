@@ -182,7 +182,6 @@ static void decide(fg_request_t *fr)
                                           .now = ask_now,
                                           .note = note,
                                           .closed = closed};
-    fg_server_ops_t telling = quiet;
     request_rec *r = fr->r;
     fg_case_t *c = &fr->c;
     char form[FG_LOG_VALUE_MAX + 1];
@@ -190,11 +189,17 @@ static void decide(fg_request_t *fr)
     fg_time_t started;
     int i;
 
-    telling.trace = trace;
     c->counters = fg_runtime()->counters;
     c->closures = fg_runtime()->closures;
     c->baton = fr;
-    c->ops = APLOGrdebug(r) ? &telling : &quiet;
+    c->ops = &quiet;
+    if (APLOGrdebug(r)) {
+        /* In the pool: asked for once more when the body is handed on. */
+        fg_server_ops_t *telling = apr_pmemdup(r->pool, &quiet, sizeof(quiet));
+
+        telling->trace = trace;
+        c->ops = telling;
+    }
     c->form = fg_facts_form(r);
     c->label = apr_pstrcat(r->pool, "form=", fg_log_value(form, fr->path),
                            " site=", fg_log_value(site, r->server->server_hostname), NULL);
