@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <apr_fnmatch.h>
+#include <apr_siphash.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
 
@@ -29,6 +30,7 @@ struct fg_submission {
     apr_pool_t *pool;
     apr_array_header_t *wanted;
     int json;
+    apr_uint64_t print;
 };
 
 fg_submission_t *fg_submission_create(apr_pool_t *pool)
@@ -167,12 +169,30 @@ static int names_it(const fg_field_t *field, const char *name, apr_size_t len, c
            inside(field->name, field->name_len, name, len, opener);
 }
 
+/* Each text hashed under what those before it came to, and its length. */
+static apr_uint64_t chain(apr_uint64_t before, const char *text, apr_size_t len, apr_size_t total)
+{
+    unsigned char key[APR_SIPHASH_KSIZE];
+    apr_uint64_t length = total;
+
+    memcpy(key, &before, sizeof(before));
+    memcpy(key + sizeof(before), &length, sizeof(length));
+    return apr_siphash24(text, len, key);
+}
+
+apr_uint64_t fg_submission_print(const fg_submission_t *submission)
+{
+    return submission->print;
+}
+
 void fg_submission_field(void *baton, const fg_field_t *field)
 {
     fg_submission_t *submission = baton;
     char opener = submission->json ? '.' : '[';
     int i;
 
+    submission->print = chain(submission->print, field->name, field->name_len, field->name_len);
+    submission->print = chain(submission->print, field->value, field->value_len, field->total_len);
     for (i = 0; i < submission->wanted->nelts; i++) {
         wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
         const char *name = submission->json ? w->asked : w->name;

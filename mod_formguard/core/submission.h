@@ -44,6 +44,10 @@ fg_field_facts_t fg_submission_facts(const fg_submission_t *submission, const ch
  */
 void fg_submission_field(void *baton, const fg_field_t *field);
 
+/** By what a post can be told when it comes again: of all its fields, their names and the values as
+ * far as they are read, in their order. 0: it has none. No secret: who writes a post can choose. */
+apr_uint64_t fg_submission_print(const fg_submission_t *submission);
+
 /** Say that what follows comes from a JSON body, where names are not PHP's. */
 void fg_submission_json(fg_submission_t *submission, int json);
 

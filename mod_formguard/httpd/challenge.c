@@ -158,12 +158,15 @@ static int sends_itself(const fg_request_t *fr)
 {
     const char *site = apr_table_get(fr->r->headers_in, "Sec-Fetch-Site");
 
-    return !fr->c.captured.kept && fr->verdict.reason != FG_CAPTCHA_EXPIRED &&
+    return !fr->repeat && !fr->c.captured.kept && fr->verdict.reason != FG_CAPTCHA_EXPIRED &&
            (site == NULL || strcmp(site, "cross-site") != 0);
 }
 
 static const char *text_key(const fg_request_t *fr, const char *kept)
 {
+    if (fr->repeat) {
+        return "challenge.repeat";
+    }
     if (kept == NULL) {
         return "challenge.large";
     }
@@ -213,8 +216,9 @@ const char *fg_challenge_page(fg_request_t *fr, const fg_told_t *told)
     request_rec *r = fr->r;
     const char *kept = keep(fr);
     int language = told->language;
+    const char *title = fr->repeat ? "repeat.title" : "challenge.title";
     const fg_placeholder_t values[] = {{"lang", fg_pages_tag(language), 0},
-                                       {"title", fg_pages_text(language, "challenge.title"), 0},
+                                       {"title", fg_pages_text(language, title), 0},
                                        {"text", fg_pages_text(language, text_key(fr, kept)), 0},
                                        {"form", form(fr, told, kept), 1},
                                        {"contact", told->contact, 0},

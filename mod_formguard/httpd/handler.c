@@ -308,6 +308,7 @@ static int carry_out(fg_request_t *fr)
     case FG_OUT_ACCEPT:
         fg_logline(fr, verdict, FG_LOG_DONE);
         grant_clearance(fr);
+        fg_repeat_accepted(fr);
         break;
     case FG_OUT_PASS:
         break;

@@ -22,6 +22,7 @@ static void register_hooks(apr_pool_t *pool)
 
     (void)pool;
     fg_replay_register();
+    fg_repeat_register();
     fg_cors_register();
     fg_wellknown_register();
     fg_inject_register();

@@ -146,10 +146,24 @@ typedef struct fg_request {
     int judged;            /**< 0: the verdict is still being made */
     fg_charge_t step;      /**< what its clearance was charged for it */
     int steps_left;        /**< how many more posts of its form its client has clearance for */
+    fg_charge_t arrived;   /**< by what it is known when it comes again */
+    int repeat;            /**< 1: refused, and one like it has arrived */
 } fg_request_t;
 
 /** The content handler, first of all: judges, then declines or refuses. */
 int fg_handler(request_rec *r);
+
+/* --- repeat.c --------------------------------------------------------------------------------- */
+
+/** Remember an accepted post whose captcha was solved, unless its application answers an error. */
+void fg_repeat_accepted(fg_request_t *fr);
+
+/** 1 if a post that its captcha refuses was accepted shortly before: the same fields, client
+ * neighbourhood and URL. */
+int fg_repeat_known(const fg_request_t *fr);
+
+/** For register_hooks. */
+void fg_repeat_register(void);
 
 /* --- status_open.c ---------------------------------------------------------------------------- */
 

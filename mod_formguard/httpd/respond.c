@@ -83,10 +83,13 @@ static void tell(const fg_request_t *fr, int language, fg_told_t *told)
     if (verdict->challenged_for != FG_ACCEPTED) {
         key = fg_reason(verdict->challenged_for)->key; /* there is no check he could complete */
     }
+    if (fr->repeat) {
+        told->key = key = "repeat";
+    }
     told->text = fg_pages_text(language, apr_pstrcat(r->pool, key, ".text", NULL));
     told->retry = fg_pages_retry(r->pool, language, left, now);
     /* Where a form has posted, and nobody else. */
-    told->back = r->method_number == M_POST && verdict->reason != FG_DENY
+    told->back = r->method_number == M_POST && verdict->reason != FG_DENY && !fr->repeat
                      ? fg_pages_text(language, "back")
                      : "";
     told->contact = fg_pages_text_with(r->pool, language, "contact", fg_policy_contact(fr->stack));
@@ -103,8 +106,11 @@ int fg_respond(fg_request_t *fr)
     const char *text;
     fg_told_t told;
 
+    /* Of a script's posts no answer is dropped: each of them is told what became of it. */
+    fr->repeat = !wants_json(r) && fg_repeat_known(fr);
     set_headers(r, verdict);
-    if (!challenge && ap_response_code_string(r, ap_index_of_response(verdict->status)) != NULL) {
+    if (!challenge && !fr->repeat &&
+        ap_response_code_string(r, ap_index_of_response(verdict->status)) != NULL) {
         return verdict->status; /* the site has an ErrorDocument of its own */
     }
     tell(fr, fg_pages_language(r->pool, apr_table_get(r->headers_in, "Accept-Language")), &told);

@@ -114,6 +114,7 @@ my %STATES = (
         await page.waitForFunction(() => document.querySelector('#formguard') && !document.querySelector('#formguard[data-auto]') && document.querySelector('.altcha[data-state=verified]'));
 JS
     large => ["await page.fill('[name=message]', 'x'.repeat(70000));$SEND await widget('verified');", [$MISSING]],
+    repeat => ["$SEND$ARRIVED await page.reload(); await page.waitForSelector('altcha-widget .altcha[data-state=verified]');", [$MISSING, $OK, $USED]],
     blocked => ["await page.route('**/altcha.js', (route) => route.abort());$SEND await page.waitForSelector('#formguard-failed:not([hidden])');", [$MISSING]],
 );
 
@@ -123,7 +124,7 @@ subtest 'the challenge page' => sub {
         my ($lang, %view) = @{$VIEWS[++$n % 2]};
         $v->come('/c/contact.php', %view);
         $v->run($STATES{$state}[0]);
-        looks("challenge-$state", $lang, $lang eq 'en' ? qr/^One more step\n/ : qr/^ロボットではないことを確認しています\n/);
+        looks("challenge-$state", $lang, $state eq 'repeat' ? qr/^(?:Your message has arrived|メッセージは届いています)\n/ : $lang eq 'en' ? qr/^One more step\n/ : qr/^ロボットではないことを確認しています\n/);
         $v->httpd->log_ok("$state: log", @{$STATES{$state}[1]});
     }
 };

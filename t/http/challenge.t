@@ -254,7 +254,7 @@ subtest 'what cannot be kept' => sub {
     is $with->($answer)->status, 200, 'shown with the same post: accepted';
     my $next = $with->($answer);
     is $next->status, 403, 'once';
-    like $next->body, qr/too large to be kept/, 'then it is as if it were not there';
+    like $next->body, qr/accepted the first time/, 'then it is told that it has arrived';
     is $mail->count - $before, 2, 'delivered once';
     $httpd->log_ok('log of those', $MISSING => 4, $OK);
 };
@@ -275,7 +275,7 @@ subtest 'delivered once' => sub {
     my $again = send_page($httpd, '/contact.php', $page, $token, from => $me);
     is $again->status, 403, 'the same once more (a reload): refused';
     my $next = page($again);
-    like $next->{text}, qr/used once already.*your message has arrived/, 'with words that fit';
+    like $next->{text}, qr/accepted the first time; this one was not passed on/, 'with words that fit';
     unlike $next->{attributes}, qr/data-auto/, 'and does not send by itself';
     is mails_since(), 0, 'no mail';
     is send_page($httpd, '/contact.php', $next, solved($httpd, $next, from => $me), from => $me)->status, 200, 'that page has kept it, too';

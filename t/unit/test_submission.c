@@ -396,9 +396,45 @@ static void growing_values_move_seldom(void **state)
     assert_in_range(moves, 2, 9); /* doubled each time: under four times the longest in all */
 }
 
+/* What comes a second time is told by its fields, whatever stands around them. */
+static void a_post_is_told_by_its_fields(void **state)
+{
+    static const struct {
+        const char *type;
+        const char *body;
+        int same;
+    } posts[] = {
+        {FORM, "a=1&b=2", 1},
+        {FORM, "a=%31&b=2", 1},
+        {"multipart/form-data; boundary=x",
+         "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
+         "--x\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n2\r\n--x--\r\n",
+         1},
+        {FORM, "a=1&b=3", 0},
+        {FORM, "b=2&a=1", 0},
+        {FORM, "a=1&b=2&c=", 0},
+        {FORM, "a=1b&=2", 0},
+        {FORM, "a=1", 0},
+    };
+    fg_submission_t *first = fg_submission_create(pool);
+    size_t i;
+
+    (void)state;
+    assert_true(fg_submission_print(first) == 0);
+    post(first, FORM, "a=1&b=2");
+    assert_true(fg_submission_print(first) != 0);
+    for (i = 0; i < sizeof(posts) / sizeof(posts[0]); i++) {
+        fg_submission_t *second = fg_submission_create(pool);
+
+        post(second, posts[i].type, posts[i].body);
+        assert_int_equal(fg_submission_print(first) == fg_submission_print(second), posts[i].same);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_post_is_told_by_its_fields),
         cmocka_unit_test(forms_are_read_as_php_reads_them),
         cmocka_unit_test(json_members_are_named_by_their_path),
         cmocka_unit_test(files_are_there_and_replace_no_string),
