@@ -84,7 +84,7 @@ my @PARTS = (
 my $RANDOM = join '', map { sha256_hex($_) } 1 .. 1024;    # 64 KiB
 my %POSTS = (
     'urlencoded' => [form => [@VISITOR, 'a[]' => 1, 'a[]' => 2, dup => 'one', dup => 'two', "x'\"<&>" => "'\"<&>", plus => '+ %']],
-    'Shift_JIS' => [body => "name=$SJIS&message=%95%5C%8E%A6&raw=$SJIS\xff\x00", type => "$FORM; charset=Shift_JIS"],
+    'Shift_JIS' => [body => "name=$SJIS&message=%95%5C%8E%A6&raw=$SJIS&nul=%00", type => "$FORM; charset=Shift_JIS"],
     'multipart with a binary file' => [multipart => \@PARTS],
     'an odd boundary' => [multipart => \@PARTS, boundary => "b'()+_,-./:=?", type => qq(multipart/form-data; boundary="b'()+_,-./:=?")],
     'plain text' => [body => "name=a b\r\n", type => 'text/plain'],
