@@ -51,9 +51,9 @@ fg_body_status_t fg_body_create(fg_body_t **body, const char *content_type,
     b->caps = *caps;
     b->field = field;
     b->baton = baton;
+    b->pool = pool;
     if (type != FG_BODY_NONE) {
         b->name = apr_palloc(pool, caps->name_len + 1);
-        b->value = apr_palloc(pool, caps->value_kept + 1);
     }
 
     switch (type) {
@@ -77,6 +77,11 @@ void fg_body_on_cut(fg_body_t *body, fg_body_cut_fn *cut, void *baton)
 {
     body->cut = cut;
     body->cut_baton = baton;
+}
+
+void fg_body_on_name(fg_body_t *body, fg_body_asked_fn *asked)
+{
+    body->asked = asked;
 }
 
 fg_body_status_t fg_body_feed(fg_body_t *body, const char *data, apr_size_t len)
@@ -108,10 +113,18 @@ fg_body_status_t fg_body_name_add(fg_body_t *body, const char *data, apr_size_t 
     return FG_BODY_OK;
 }
 
+void fg_body_ask(fg_body_t *body)
+{
+    body->unasked = body->asked != NULL && !body->asked(body->baton, body->name, body->name_len);
+}
+
 void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len)
 {
     apr_size_t room = body->caps.value_kept - body->value_len;
 
+    if (body->value == NULL) {
+        body->value = apr_palloc(body->pool, body->caps.value_kept + 1);
+    }
     body->total_len += len;
     if (len > room) {
         len = room;
@@ -133,15 +146,18 @@ void fg_body_emit(fg_body_t *body, int is_file)
 {
     fg_field_t field;
 
-    body->name[body->name_len] = '\0';
-    body->value[body->value_len] = '\0';
-    field.name = body->name;
-    field.name_len = body->name_len;
-    field.value = body->value;
-    field.value_len = body->value_len;
-    field.total_len = body->total_len;
-    field.is_file = is_file;
-    body->field(body->baton, &field);
+    if (!body->unasked) {
+        fg_body_value_add(body, "", 0);
+        body->name[body->name_len] = '\0';
+        body->value[body->value_len] = '\0';
+        field.name = body->name;
+        field.name_len = body->name_len;
+        field.value = body->value;
+        field.value_len = body->value_len;
+        field.total_len = body->total_len;
+        field.is_file = is_file;
+        body->field(body->baton, &field);
+    }
     body->value_len = 0;
     body->total_len = 0;
 }
@@ -156,4 +172,5 @@ void fg_body_reset(fg_body_t *body)
     body->name_len = 0;
     body->value_len = 0;
     body->total_len = 0;
+    body->unasked = 0;
 }

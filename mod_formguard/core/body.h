@@ -67,6 +67,14 @@ typedef void fg_field_fn(void *baton, const fg_field_t *field);
 typedef int fg_body_cut_fn(void *baton, const char *name, apr_size_t len, apr_off_t from,
                            apr_off_t to);
 
+/**
+ * Asked about each field when its name is known: does anybody look at it?
+ * @param name as in fg_field_t, but without a NUL; valid during the call
+ * @param len  bytes of it
+ * @return 0 if fg_field_fn need not be called with it
+ */
+typedef int fg_body_asked_fn(void *baton, const char *name, apr_size_t len);
+
 typedef struct fg_body fg_body_t;
 
 /**
@@ -83,7 +91,8 @@ fg_body_type_t fg_body_type(const char *content_type);
  * @param caps         copied
  * @param field        called once a field, in the body's order
  * @param baton        for `field`
- * @param pool         owns the reader and its buffers (less than 32 KiB plus caps->value_kept)
+ * @param pool         owns the reader and its buffers (less than 32 KiB, plus caps->value_kept once a
+ *                     value is kept)
  * @return FG_BODY_OK; FG_BODY_MALFORMED for multipart without a usable boundary
  */
 fg_body_status_t fg_body_create(fg_body_t **body, const char *content_type,
@@ -96,6 +105,13 @@ fg_body_status_t fg_body_create(fg_body_t **body, const char *content_type,
  * @param baton for `cut`
  */
 void fg_body_on_cut(fg_body_t *body, fg_body_cut_fn *cut, void *baton);
+
+/**
+ * Pass over what nobody looks at: values of forms are not even decoded then. The body is judged as
+ * if they were. To be said before the first piece.
+ * @param asked called once a field, except for members of JSON; `baton` is fg_body_create()'s
+ */
+void fg_body_on_name(fg_body_t *body, fg_body_asked_fn *asked);
 
 /**
  * Read the next piece.

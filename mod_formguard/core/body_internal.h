@@ -19,6 +19,8 @@ struct fg_body {
     void *baton;
     fg_body_cut_fn *cut; /**< or NULL */
     void *cut_baton;
+    fg_body_asked_fn *asked; /**< or NULL: all fields are looked at */
+    int unasked;             /**< 1: nobody looks at the field under way */
 
     fg_body_feed_fn *feed; /**< NULL: this type has no fields */
     fg_body_finish_fn *finish;
@@ -28,7 +30,8 @@ struct fg_body {
 
     char *name; /**< caps.name_len + 1 bytes */
     apr_size_t name_len;
-    char *value; /**< caps.value_kept + 1 bytes */
+    apr_pool_t *pool;
+    char *value; /**< caps.value_kept + 1 bytes; NULL: there was none yet */
     apr_size_t value_len;
     apr_size_t total_len;
     unsigned int fields; /**< counted so far, those PHP drops included, as PHP counts */
@@ -56,13 +59,17 @@ fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned in
 /** Append to the current name; FG_BODY_NAME_TOO_LONG over the cap. */
 fg_body_status_t fg_body_name_add(fg_body_t *body, const char *data, apr_size_t len);
 
+/** The current name is what it will be: find out whether anybody looks at its field. */
+void fg_body_ask(fg_body_t *body);
+
 /** Append to the current value; what is over the cap is counted only. */
 void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len);
 
 /** Count one more field; FG_BODY_TOO_MANY over the cap. */
 fg_body_status_t fg_body_count(fg_body_t *body);
 
-/** Hand out the current name and value as they are, and forget the value. */
+/** Hand out the current name and value as they are, unless nobody looks at them, and forget the
+ * value. */
 void fg_body_emit(fg_body_t *body, int is_file);
 
 /**

@@ -76,7 +76,7 @@ static void data_add(fg_body_t *body, const multipart_t *m, const char *data, ap
     if (m->is_file) {
         body->total_len += len;
     }
-    else {
+    else if (!body->unasked) {
         fg_body_value_add(body, data, len);
     }
 }
@@ -306,6 +306,9 @@ static fg_body_status_t end_headers(fg_body_t *body, multipart_t *m)
     }
     if (status == FG_BODY_OK) {
         status = name_part(body, m);
+    }
+    if (status == FG_BODY_OK && body->name_len > 0) {
+        fg_body_ask(body);
     }
     m->state = DATA;
     m->fresh = 1;

@@ -110,48 +110,57 @@ static void keep(const fg_submission_t *submission, wanted_t *w, const fg_field_
 }
 
 /* `%0d`, `%0a`: what a mailer that decodes once more makes of it. */
-static int encoded_line_end(const char *p, apr_size_t left)
+static int has_encoded_line_end(const char *text, const char *end)
 {
-    return left >= 3 && p[1] == '0' && strchr("aAdD", p[2]) != NULL;
+    while ((text = memchr(text, '%', (apr_size_t)(end - text))) != NULL) {
+        if (end - text >= 3 && text[1] == '0' && memchr("aAdD", text[2], 4) != NULL) {
+            return 1;
+        }
+        text++;
+    }
+    return 0;
 }
 
-static int link_start(const char *p, apr_size_t left)
+static int has_line_end(const char *text, apr_size_t len)
 {
-    return (left >= 7 && strncasecmp(p, "http://", 7) == 0) ||
-           (left >= 8 && strncasecmp(p, "https://", 8) == 0);
+    return memchr(text, '\n', len) != NULL || memchr(text, '\r', len) != NULL ||
+           has_encoded_line_end(text, text + len);
+}
+
+static int is_filled(const char *text, apr_size_t len)
+{
+    while (len > 0 && (*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n')) {
+        text++;
+        len--;
+    }
+    return len > 0;
+}
+
+/* How many times `http://` and `https://` stand there. */
+static unsigned int count_links(const char *text, apr_size_t len)
+{
+    const char *end = text + len, *p = text;
+    unsigned int links = 0;
+
+    while ((p = memchr(p, ':', (apr_size_t)(end - p))) != NULL) {
+        if (end - p >= 3 && p[1] == '/' && p[2] == '/') {
+            links += (p - text >= 4 && strncasecmp(p - 4, "http", 4) == 0) ||
+                     (p - text >= 5 && strncasecmp(p - 5, "https", 5) == 0);
+        }
+        p++;
+    }
+    return links;
 }
 
 static void look_at(wanted_t *w, const fg_field_t *field)
 {
     fg_field_facts_t *facts = &w->facts;
-    const char *p = field->value;
-    apr_size_t left;
 
     facts->nonempty |= field->total_len > 0;
-    facts->multi_line |= field->total_len > field->value_len;
-    for (left = field->value_len; left > 0; left--, p++) {
-        switch (*p) {
-        case '\r':
-        case '\n':
-            facts->multi_line = 1;
-            break;
-        case ' ':
-        case '\t':
-            break;
-        case '%':
-            facts->multi_line |= encoded_line_end(p, left);
-            facts->filled = 1;
-            break;
-        case 'h':
-        case 'H':
-            facts->links += (unsigned int)link_start(p, left);
-            facts->filled = 1;
-            break;
-        default:
-            facts->filled = 1;
-            break;
-        }
-    }
+    facts->multi_line |=
+        field->total_len > field->value_len || has_line_end(field->value, field->value_len);
+    facts->filled |= is_filled(field->value, field->value_len);
+    facts->links += count_links(field->value, field->value_len);
 }
 
 /* 1 if `longer` names something inside the array (or object) `outer`. */
@@ -183,6 +192,23 @@ static apr_uint64_t chain(apr_uint64_t before, const char *text, apr_size_t len,
 apr_uint64_t fg_submission_print(const fg_submission_t *submission)
 {
     return submission->print;
+}
+
+int fg_submission_asks(void *baton, const char *name, apr_size_t len)
+{
+    const fg_submission_t *submission = baton;
+    int i;
+
+    for (i = 0; i < submission->wanted->nelts; i++) {
+        const wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
+
+        if ((len == w->name_len && memcmp(name, w->name, len) == 0) ||
+            inside(name, len, w->name, w->name_len, '[') ||
+            inside(w->name, w->name_len, name, len, '[')) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 void fg_submission_field(void *baton, const fg_field_t *field)
@@ -258,6 +284,7 @@ fg_body_status_t fg_submission_query(fg_submission_t *submission, const char *qu
     status = fg_body_create(&body, "application/x-www-form-urlencoded", &fg_body_default_caps,
                             query_field, submission, submission->pool);
     if (status == FG_BODY_OK) {
+        fg_body_on_name(body, fg_submission_asks);
         fg_body_feed(body, query, strlen(query));
         status = fg_body_finish(body);
     }

@@ -48,6 +48,12 @@ void fg_submission_field(void *baton, const fg_field_t *field);
  * far as they are read, in their order. 0: it has none. No secret: who writes a post can choose. */
 apr_uint64_t fg_submission_print(const fg_submission_t *submission);
 
+/**
+ * 1 if a field of a form has to do with some wanted one: give it to fg_body_on_name().
+ * @param baton the submission
+ */
+int fg_submission_asks(void *baton, const char *name, apr_size_t len);
+
 /** Say that what follows comes from a JSON body, where names are not PHP's. */
 void fg_submission_json(fg_submission_t *submission, int json);
 

@@ -7,6 +7,7 @@
 
 typedef struct urlencoded {
     int in_value;
+    int named;      /* the name under way is known, and PHP takes it */
     int seen;       /* the pair under way has bytes */
     int kept;       /* a pair before it stays in the body */
     apr_off_t from; /* where in the body it starts */
@@ -14,10 +15,10 @@ typedef struct urlencoded {
     apr_size_t escape_len;
 } urlencoded_t;
 
-/* What ends a run of plain bytes in a name, and in a value. A bare NUL is malformed: browsers write
- * `%00`, and PHP with mbstring.encoding_translation reads no further. */
-static const unsigned char ends_name[256] = {[0] = 1, ['%'] = 1, ['+'] = 1, ['&'] = 1, ['='] = 1};
-static const unsigned char ends_value[256] = {[0] = 1, ['%'] = 1, ['+'] = 1, ['&'] = 1};
+#define BLOCK 16
+
+/* What ends a run of plain bytes in a name. */
+static const unsigned char ends_name[256] = {['%'] = 1, ['+'] = 1, ['&'] = 1, ['='] = 1};
 
 static fg_body_status_t add(fg_body_t *body, const urlencoded_t *u, const char *data,
                             apr_size_t len)
@@ -36,10 +37,9 @@ static int cut_pair(fg_body_t *body, const urlencoded_t *u, apr_off_t end, apr_o
                    : fg_body_cut(body, body->name_len, u->from, next);
 }
 
-/* `next` is where the next pair would start: behind the `&` at `end`, if there is one. */
-static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u, apr_off_t end, apr_off_t next)
+/* The name is complete: is it one to PHP, and does anybody look at its value? */
+static fg_body_status_t end_name(fg_body_t *body, urlencoded_t *u)
 {
-    int gone = 0;
     fg_php_name_t name;
     unsigned int levels;
     fg_body_status_t status = fg_body_count(body);
@@ -51,7 +51,27 @@ static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u, apr_off_t end
     if (name == FG_PHP_NAME_DESTRUCTIVE) {
         return FG_BODY_MALFORMED;
     }
-    if (name == FG_PHP_NAME_OK) {
+    u->in_value = 1;
+    u->named = name == FG_PHP_NAME_OK;
+    if (u->named) {
+        fg_body_ask(body);
+    }
+    else {
+        body->unasked = 1;
+    }
+    return FG_BODY_OK;
+}
+
+/* `next` is where the next pair would start: behind the `&` at `end`, if there is one. */
+static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u, apr_off_t end, apr_off_t next)
+{
+    int gone = 0;
+    fg_body_status_t status = u->in_value ? FG_BODY_OK : end_name(body, u);
+
+    if (status != FG_BODY_OK) {
+        return status;
+    }
+    if (u->named) {
         gone = cut_pair(body, u, end, next);
         fg_body_emit(body, 0);
     }
@@ -90,14 +110,6 @@ static fg_body_status_t go_on_escape(fg_body_t *body, urlencoded_t *u, char c, i
     return add(body, u, &byte, 1);
 }
 
-static const char *plain_run(const char *p, const char *end, const unsigned char *ends)
-{
-    while (p < end && !ends[(unsigned char)*p]) {
-        p++;
-    }
-    return p;
-}
-
 /* Escapes come in rows where text is not ASCII: decode them together. */
 static fg_body_status_t escapes(fg_body_t *body, urlencoded_t *u, const char **p, const char *end)
 {
@@ -114,8 +126,11 @@ static fg_body_status_t escapes(fg_body_t *body, urlencoded_t *u, const char **p
         bytes[len++] = (char)(high << 4 | low);
         at += 3;
     }
-    if (len == 0) {
-        /* Cut by the end of the piece, or no escape at all: go_on_escape() finds out. */
+    if (len == 0 && end - at >= 3) {
+        bytes[len++] = *at++; /* no escape: text */
+    }
+    else if (len == 0) {
+        /* Cut by the end of the piece, or no escape: go_on_escape() finds out. */
         u->escape[0] = *at++;
         u->escape_len = 1;
     }
@@ -123,57 +138,110 @@ static fg_body_status_t escapes(fg_body_t *body, urlencoded_t *u, const char **p
     return add(body, u, bytes, len);
 }
 
-/* The special byte at *p, and what belongs to it. */
-static fg_body_status_t special(fg_body_t *body, urlencoded_t *u, const char *piece, const char **p,
-                                const char *end)
+static char space_of(char c)
 {
-    apr_off_t at = body->offset + (*p - piece);
+    return c == '+' ? ' ' : c;
+}
 
+/* Append what holds no escape to the value; a `+` is a space. Block by block, which a compiler
+ * makes a few instructions of. */
+static void add_text(fg_body_t *body, const char *text, apr_size_t len)
+{
+    apr_size_t before = body->value_len;
+    char *p, *end;
+
+    fg_body_value_add(body, text, len);
+    end = body->value + body->value_len;
+    for (p = body->value + before; end - p >= BLOCK; p += BLOCK) {
+        int i;
+
+        for (i = 0; i < BLOCK; i++) {
+            p[i] = space_of(p[i]);
+        }
+    }
+    for (; p < end; p++) {
+        *p = space_of(*p);
+    }
+}
+
+/* Go on in a value, to the `&` behind it or the end of the piece. */
+static void go_on_value(fg_body_t *body, urlencoded_t *u, const char **p, const char *end)
+{
+    const char *stop = memchr(*p, '&', (apr_size_t)(end - *p));
+
+    stop = stop != NULL ? stop : end;
+    while (!body->unasked && *p < stop) {
+        const char *escape = memchr(*p, '%', (apr_size_t)(stop - *p));
+
+        add_text(body, *p, (apr_size_t)((escape != NULL ? escape : stop) - *p));
+        *p = escape != NULL ? escape : stop;
+        if (escape != NULL) {
+            escapes(body, u, p, end);
+            if (u->escape_len) {
+                return;
+            }
+        }
+    }
+    *p = stop;
+}
+
+/* Go on in a name, to behind the `=` after it, the `&` or the end of the piece. */
+static fg_body_status_t go_on_name(fg_body_t *body, urlencoded_t *u, const char **p,
+                                   const char *end)
+{
+    const char *run = *p;
+    fg_body_status_t status;
+
+    while (*p < end && !ends_name[(unsigned char)**p]) {
+        ++*p;
+    }
+    status = fg_body_name_add(body, run, (apr_size_t)(*p - run));
+    if (status != FG_BODY_OK || *p == end || **p == '&') {
+        return status;
+    }
     switch (**p) {
     case '\0':
         return FG_BODY_MALFORMED;
     case '%':
         return escapes(body, u, p, end);
-    case '&':
-        ++*p;
-        return end_pair(body, u, at, at + 1);
     case '+':
         ++*p;
-        return add(body, u, " ", 1);
+        return fg_body_name_add(body, " ", 1);
     default:
         ++*p;
-        u->in_value = 1;
-        return FG_BODY_OK;
+        return end_name(body, u);
     }
 }
 
 static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
 {
     urlencoded_t *u = body->grammar;
-    const char *p = data, *end = data + len;
+    const char *nul = memchr(data, '\0', len);
+    const char *p = data, *end = nul != NULL ? nul : data + len;
     fg_body_status_t status = FG_BODY_OK;
 
     while (p < end && status == FG_BODY_OK) {
+        u->seen = 1;
         if (u->escape_len) {
             int used;
 
             status = go_on_escape(body, u, *p, &used);
             p += used;
         }
-        else {
-            const char *run = p;
+        else if (*p == '&') {
+            apr_off_t at = body->offset + (p++ - data);
 
-            p = plain_run(p, end, u->in_value ? ends_value : ends_name);
-            u->seen = 1;
-            if (p > run) {
-                status = add(body, u, run, p - run);
-            }
-            if (p < end && status == FG_BODY_OK) {
-                status = special(body, u, data, &p, end);
-            }
+            status = end_pair(body, u, at, at + 1);
+        }
+        else if (u->in_value) {
+            go_on_value(body, u, &p, end);
+        }
+        else {
+            status = go_on_name(body, u, &p, end);
         }
     }
-    return status;
+    /* Browsers write `%00`, and PHP with mbstring.encoding_translation reads no further. */
+    return status == FG_BODY_OK && nul != NULL ? FG_BODY_MALFORMED : status;
 }
 
 static fg_body_status_t finish(fg_body_t *body)

@@ -269,6 +269,13 @@ static apr_off_t announced_length(request_rec *r)
     return length;
 }
 
+/* By all of its fields a post is known that comes again (repeat.c), where it had a captcha. */
+static int has_captcha(const fg_case_t *c)
+{
+    return fg_policy_captcha(c->layer[0].policy) != NULL ||
+           (c->layers == 2 && fg_policy_captcha(c->layer[1].policy) != NULL);
+}
+
 static void start_fields(capture_t *cap)
 {
     request_rec *r = cap->r;
@@ -284,6 +291,9 @@ static void start_fields(capture_t *cap)
         fg_submission_json(submission, fg_body_type(type) == FG_BODY_JSON);
         cap->fields = fg_body_create(&cap->reader, type, &fg_body_default_caps, fg_submission_field,
                                      submission, r->pool);
+        if (!has_captcha(&cap->fr->c)) {
+            fg_body_on_name(cap->reader, fg_submission_asks);
+        }
         find_cuts(cap, fg_body_type(type) == FG_BODY_JSON);
     }
 }

@@ -79,9 +79,23 @@ static void text_add_field(void *baton, const fg_field_t *field)
     text_add(t, "|", 1);
 }
 
+/* Some names that somebody looks at, and some that nobody does. */
+static int some_are_asked(void *baton, const char *name, apr_size_t len)
+{
+    (void)baton;
+    return (name[len - 1] & 1) == 0;
+}
+
+static void text_add_some(void *baton, const fg_field_t *field)
+{
+    if (some_are_asked(baton, field->name, field->name_len)) {
+        text_add_field(baton, field);
+    }
+}
+
 /* Read a body in pieces: all at once for 0, by bytes for 1, by chance for other seeds. */
-static char *body_read(const char *type, const fg_body_caps_t *caps, const char *data, size_t len,
-                       uint32_t seed)
+static char *body_read(const char *type, const fg_body_caps_t *caps, fg_field_fn *field,
+                       fg_body_asked_fn *asked, const char *data, size_t len, uint32_t seed)
 {
     static const char *const status_name[] = {"OK", "MALFORMED", "TOO_MANY", "NAME_TOO_LONG",
                                               "TOO_DEEP"};
@@ -92,7 +106,10 @@ static char *body_read(const char *type, const fg_body_caps_t *caps, const char 
     uint32_t random = seed;
 
     apr_pool_create(&pool, NULL);
-    fg_body_create(&body, type, caps, text_add_field, &t, pool);
+    fg_body_create(&body, type, caps, field, &t, pool);
+    if (asked != NULL) {
+        fg_body_on_name(body, asked);
+    }
     while (len) {
         size_t piece = seed == 0 ? len : 1;
         char *copy;
@@ -125,13 +142,18 @@ static void body_gives_len(const char *type, const fg_body_caps_t *caps, const c
     uint32_t seed;
 
     for (seed = 0; seed < 12; seed++) {
-        char *got = body_read(type, caps, data, len, seed);
+        char *got = body_read(type, caps, text_add_field, NULL, data, len, seed);
+        char *some = body_read(type, caps, text_add_some, NULL, data, len, seed);
+        char *asked = body_read(type, caps, text_add_some, some_are_asked, data, len, seed);
 
         if (strcmp(got, expected) != 0) {
             print_error("type %s, cut %u, body %.200s\n", type, seed, data);
         }
         assert_string_equal(got, expected);
+        assert_string_equal(asked, some);
         free(got);
+        free(some);
+        free(asked);
     }
 }
 

@@ -121,7 +121,7 @@ static void nothing_comes_behind_the_end(void **state)
     apr_pool_destroy(pool);
 }
 
-/* A start, `count` times a middle, and an end, all in the memory the reader was made with. */
+/* A start, `count` times a middle, and an end, all in as much memory as is documented. */
 static void memory_stays(const char *type, const char *start, const char *middle, size_t count,
                          const char *end)
 {
@@ -129,15 +129,12 @@ static void memory_stays(const char *type, const char *start, const char *middle
     body_text_t t = {NULL, 0, 0};
     apr_pool_t *pool;
     fg_body_t *body;
-    size_t before, made;
+    size_t before;
 
     apr_pool_create(&pool, NULL);
     caps.value_kept = 1000;
     before = allocated;
     fg_body_create(&body, type, &caps, text_add_field, &t, pool);
-    made = allocated;
-    assert_true(made > before);
-    assert_true(made - before < 32 * 1024 + caps.value_kept);
     fg_body_feed(body, start, strlen(start));
     while (count--) {
         fg_body_feed(body, middle, strlen(middle));
@@ -145,7 +142,8 @@ static void memory_stays(const char *type, const char *start, const char *middle
     fg_body_feed(body, end, strlen(end));
     assert_int_equal(fg_body_finish(body), FG_BODY_OK);
     assert_non_null(t.text);
-    assert_int_equal(allocated, made);
+    assert_true(allocated > before);
+    assert_true(allocated - before < 32 * 1024 + caps.value_kept);
     free(t.text);
     apr_pool_destroy(pool);
 }

@@ -117,7 +117,8 @@ static void broken_grammar_is_malformed(void **state)
 
         /* Fields before the break may have come. */
         for (seed = 0; seed < 6; seed++) {
-            got = body_read(TYPE, &fg_body_default_caps, bodies[i], strlen(bodies[i]), seed);
+            got = body_read(TYPE, &fg_body_default_caps, text_add_field, NULL, bodies[i],
+                            strlen(bodies[i]), seed);
             last = strrchr(got, '|');
             last = last ? last + 1 : got;
             if (strcmp(last, "MALFORMED") != 0) {
