@@ -9,7 +9,8 @@ const fg_body_caps_t fg_body_default_caps = {1000, 512, 16384, 32};
 
 static int is_type(const char *type, apr_size_t len, const char *wanted)
 {
-    return len == strlen(wanted) && apr_cstr_casecmpn(type, wanted, len) == 0;
+    return len == strlen(wanted) && (memcmp(type, wanted, len) == 0 || /* as everybody writes it */
+                                     apr_cstr_casecmpn(type, wanted, len) == 0);
 }
 
 static int is_json(const char *type, apr_size_t len)

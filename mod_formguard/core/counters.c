@@ -179,18 +179,25 @@ static void set_attempt(attempt_t *at, const fg_counters_t *counters, fg_counter
         fg_meta_period(((apr_uint64_t)rate->period + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC);
 }
 
+/* The slot's bit if it is the key's. */
+static inline unsigned int find_slot(fg_counters_set_t *set, apr_uint64_t key, unsigned int slot,
+                                     apr_uint64_t held[FG_WAYS])
+{
+    held[slot] = atomic_load(&set->key[slot]);
+    return (unsigned int)((held[slot] ^ key) <= FG_GENERATION) << slot;
+}
+
 /* Slots that are the key's, a bit each. Without branches: where a key sits nobody can predict. */
 static inline unsigned int find_slots(fg_counters_set_t *set, apr_uint64_t key,
                                       apr_uint64_t held[FG_WAYS])
 {
-    unsigned int slot, slots = 0;
-
-    for (slot = 0; slot < FG_WAYS; slot++) {
-        held[slot] = atomic_load(&set->key[slot]);
-        slots |= (unsigned int)((held[slot] ^ key) <= FG_GENERATION) << slot;
-    }
-    return slots;
+    return find_slot(set, key, 0, held) | find_slot(set, key, 1, held) |
+           find_slot(set, key, 2, held) | find_slot(set, key, 3, held) |
+           find_slot(set, key, 4, held) | find_slot(set, key, 5, held) |
+           find_slot(set, key, 6, held) | find_slot(set, key, 7, held);
 }
+
+_Static_assert(FG_WAYS == 8, "find_slots() looks at all of them");
 
 /* Add up again, up to the newest sub-window that is in the words. */
 static void add_up_to_newest(const attempt_t *at, apr_uint64_t index, view_t *view)
@@ -237,15 +244,17 @@ static int look(const attempt_t *at, apr_uint64_t index, view_t *view)
     view->held = held[view->slot];
     for (; slots; slots &= slots - 1) {
         fg_word_t *entry = set->entry[__builtin_ctz(slots)];
+        apr_uint64_t *seen = view->word + words;
 
         for (i = 0; i < FG_RATE_LIVE; i++) {
             apr_uint64_t word = atomic_load(&entry[i]);
             apr_uint64_t past = word - first;
 
-            view->word[words++] = word;
+            seen[i] = word;
             used += past < FG_WORD_STEP * FG_RATE_LIVE ? past & FG_WORD_COUNT : 0;
             slow |= past - FG_WORD_STEP * FG_RATE_LIVE < FG_WORD_STEP * FG_LAG_MAX;
         }
+        words += FG_RATE_LIVE;
     }
     view->words = words;
     view->used = (apr_uint32_t)used;

@@ -17,7 +17,7 @@ fg_country_t fg_country_of(const char *code)
 
     memset(&country, 0, sizeof(country));
     apr_cpystrn(country.code, code, sizeof(country.code));
-    for (at = european_union; *at != '\0'; at += 3) {
+    for (at = european_union; *country.code != '\0' && *at != '\0'; at += 3) {
         if (at[0] == country.code[0] && at[1] == country.code[1]) {
             country.in_eu = 1;
         }

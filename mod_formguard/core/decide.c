@@ -336,7 +336,8 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
 
     for (i = 0; i < c->layers; i++) {
         fg_layer_t *layer = &c->layer[i];
-        fg_verdict_t said = *verdict;
+        int detect = fg_policy_mode(layer->policy) == FG_MODE_DETECT;
+        fg_verdict_t before;
 
         if (!layer->active) {
             continue;
@@ -345,20 +346,22 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
             left++;
             continue;
         }
-        if (check(c, layer, &said) == GO_ON) {
-            *verdict = said;
+        if (detect) {
+            before = *verdict;
+        }
+        if (check(c, layer, verdict) == GO_ON) {
             left += layer->active;
             continue;
         }
-        if (fg_policy_mode(layer->policy) != FG_MODE_DETECT || said.outcome == FG_OUT_ANSWERED) {
-            *verdict = said;
+        if (!detect || verdict->outcome == FG_OUT_ANSWERED) {
             fg_decide_refund_from(c, first); /* what the layers before it have charged for this */
             return STOP;
         }
         if (!c->would.would) {
-            c->would = said;
+            c->would = *verdict;
             c->would.would = 1;
         }
+        *verdict = before;
         layer->active = 0;
         if (c->verified == layer->policy) {
             c->verified = NULL; /* a post it had refused would have got no clearance */

@@ -68,6 +68,8 @@ typedef struct fg_server_ops {
     fg_time_t (*now)(fg_case_t *c);
     /** A rule with action=log fired: say so, the decision goes on. */
     void (*note)(fg_case_t *c, const fg_verdict_t *verdict);
+    /** Site and path of the form, for people; in the case's pool. */
+    const char *(*label)(fg_case_t *c);
     /** A form has been closed by a limit: say so, once. */
     void (*closed)(fg_case_t *c, const fg_verdict_t *verdict);
     /** One step of the decision, for LogLevel debug; NULL: nobody listens. */
@@ -94,7 +96,6 @@ struct fg_case {
     void *baton; /**< the server's own */
     fg_address_t client;
     const char *form;           /**< virtual host and script: what the key `form` counts by */
-    const char *label;          /**< site and path, for people */
     const char *path[FG_PATHS]; /**< URL paths it goes by; NULL: none of that sort */
     const char *site;           /**< what the key `site` counts by */
     fg_closures_t *closures;    /**< forms that are closed, or NULL */

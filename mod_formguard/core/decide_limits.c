@@ -160,8 +160,8 @@ static void close_form(fg_case_t *c, const fg_layer_t *layer, const fg_limit_t *
     if (fg_policy_mode(layer->policy) == FG_MODE_DETECT || c->closures == NULL) {
         return;
     }
-    if (fg_closures_close(c->closures, fg_decide_form_key(c), c->label, c->full, c->now.steady,
-                          until)) {
+    if (fg_closures_close(c->closures, fg_decide_form_key(c), c->ops->label(c), c->full,
+                          c->now.steady, until)) {
         c->ops->closed(c, verdict);
     }
 }
@@ -175,9 +175,13 @@ fg_step_t fg_decide_limits(fg_case_t *c, fg_layer_t *layer, fg_count_when_t when
 
     for (i = 0; i < limits->nelts; i++) {
         const fg_limit_t *limit = &APR_ARRAY_IDX(limits, i, fg_limit_t);
-        fg_verdict_t full = *verdict;
+        fg_verdict_t full;
 
-        if (limit->when != when || charge_limit(c, layer, limit, submission, &full) == GO_ON) {
+        if (limit->when != when) {
+            continue;
+        }
+        full = *verdict;
+        if (charge_limit(c, layer, limit, submission, &full) == GO_ON) {
             continue;
         }
         if (limit->action == FG_ACT_CLOSE) {

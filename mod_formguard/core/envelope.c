@@ -117,8 +117,8 @@ const char *fg_envelope_seal(const fg_altcha_t *altcha, const fg_altcha_subject_
 
 int fg_envelope_is(const char *type, const char *post, apr_size_t len)
 {
-    return fg_body_type(type) == FG_BODY_URLENCODED && len >= STARTS_N &&
-           memcmp(post, STARTS, STARTS_N) == 0;
+    return len >= STARTS_N && memcmp(post, STARTS, STARTS_N) == 0 &&
+           fg_body_type(type) == FG_BODY_URLENCODED;
 }
 
 static const char *decode(const char *text, apr_size_t len, apr_size_t *bytes, apr_pool_t *pool)

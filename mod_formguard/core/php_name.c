@@ -13,26 +13,26 @@ typedef struct name_scan {
     int host, secure; /* the name itself starts with the cookie prefix */
 } name_scan_t;
 
-static int starts(const char *text, apr_size_t len, const char *prefix)
-{
-    apr_size_t prefix_len = strlen(prefix);
-
-    return len >= prefix_len && memcmp(text, prefix, prefix_len) == 0;
-}
+#define STARTS(text, len, prefix)                                                                  \
+    ((len) >= sizeof(prefix) - 1 && memcmp(text, prefix, sizeof(prefix) - 1) == 0)
 
 /* PHP lets no key pose as a __Host- or __Secure- cookie if the name did not start that way. */
 static int is_forbidden(const name_scan_t *s, const char *key, apr_size_t len)
 {
-    return (!s->host && starts(key, len, "__Host-")) ||
-           (!s->secure && starts(key, len, "__Secure-"));
+    return (!s->host && STARTS(key, len, "__Host-")) ||
+           (!s->secure && STARTS(key, len, "__Secure-"));
 }
 
-static void mangle(name_scan_t *s, apr_size_t to, const char *what)
+/* What PHP makes of a byte of the name before its keys; `bracket`: of one that opens no key, too. */
+static char mangled(char c, char bracket)
+{
+    return c == ' ' || c == '.' || c == bracket ? '_' : c;
+}
+
+static void mangle(name_scan_t *s, apr_size_t to, char bracket)
 {
     for (; s->at < to; s->at++) {
-        char c = s->name[s->at];
-
-        s->out[s->out_len++] = strchr(what, c) ? '_' : c;
+        s->out[s->out_len++] = mangled(s->name[s->at], bracket);
     }
 }
 
@@ -73,7 +73,7 @@ static fg_php_name_t copy_keys(name_scan_t *s, unsigned int *levels)
         close = memchr(s->name + from, ']', s->len - from);
         if (close == NULL) {
             if (*levels == 0) {
-                mangle(s, s->len, " .[");
+                mangle(s, s->len, '[');
             }
             break;
         }
@@ -115,9 +115,9 @@ fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned in
     s.out = out;
     s.name = name;
     s.len = len;
-    s.host = starts(name, len, "__Host-");
-    s.secure = starts(name, len, "__Secure-");
-    mangle(&s, base, " .");
+    s.host = STARTS(name, len, "__Host-");
+    s.secure = STARTS(name, len, "__Secure-");
+    mangle(&s, base, '.');
 
     state = copy_keys(&s, levels);
     if (state != FG_PHP_NAME_OK) {

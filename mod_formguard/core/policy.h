@@ -311,6 +311,9 @@ typedef struct fg_policy_stack {
 fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
                                          const fg_policy_stack_t *add, apr_pool_t *pool);
 
+/** 1 if no line of ours is in either layer. */
+int fg_policy_stack_is_empty(const fg_policy_stack_t *stack);
+
 /** The policies in force for a request, outermost first. A post is judged under each. */
 typedef struct fg_policy_layers {
     const fg_policy_t *layer[2];

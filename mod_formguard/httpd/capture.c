@@ -22,6 +22,8 @@ typedef struct capture {
     apr_off_t file_len;      /* bytes written to it */
     apr_off_t total;         /* bytes read */
     apr_off_t limit;         /* bytes that may be read */
+    apr_off_t announced;     /* bytes the client announces, or -1 */
+    fg_body_type_t type;     /* of the body under way */
     int eos;
 } capture_t;
 
@@ -174,13 +176,14 @@ static int take(capture_t *cap, apr_bucket_brigade *bb)
 }
 
 /* Have the reader look for what the application is not to see. */
-static void find_cuts(capture_t *cap, int json)
+static void find_cuts(capture_t *cap)
 {
     fg_captured_body_t *body = &cap->fr->body;
 
-    body->strip = fg_strip_create(json, cap->r->pool);
-    body->strip_for = fg_decide_strips(&cap->fr->c, body->strip);
+    body->strip_for = fg_decide_strips(&cap->fr->c, NULL);
     if (body->strip_for != NULL) {
+        body->strip = fg_strip_create(cap->type == FG_BODY_JSON, cap->r->pool);
+        fg_decide_strips(&cap->fr->c, body->strip);
         fg_body_on_cut(cap->reader, fg_strip_field, body->strip);
     }
 }
@@ -221,6 +224,20 @@ static const char *fields_detail(fg_body_status_t status, fg_body_type_t type)
     }
 }
 
+static void say_length(const capture_t *cap)
+{
+    request_rec *r = cap->r;
+    int chunked = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL;
+
+    if ((cap->total == cap->announced && !chunked) ||
+        (cap->total == 0 && !chunked && apr_table_get(r->headers_in, "Content-Length") == NULL)) {
+        return; /* as it is */
+    }
+    /* Also what makes a chunked post arrive at php-fpm, which stock httpd sends on empty. */
+    apr_table_unset(r->headers_in, "Transfer-Encoding");
+    apr_table_setn(r->headers_in, "Content-Length", apr_off_t_toa(r->pool, cap->total));
+}
+
 /* The whole body is here: say its true length, judge its grammar. */
 static void finish_whole(capture_t *cap)
 {
@@ -229,12 +246,7 @@ static void finish_whole(capture_t *cap)
     cap->fr->body.whole = 1;
     cap->out->size = cap->total;
     APR_BRIGADE_INSERT_TAIL(cap->fr->body.kept, apr_bucket_eos_create(r->connection->bucket_alloc));
-    if (cap->total > 0 || apr_table_get(r->headers_in, "Content-Length") != NULL ||
-        apr_table_get(r->headers_in, "Transfer-Encoding") != NULL) {
-        /* Also what makes a chunked post arrive at php-fpm, which stock httpd sends on empty. */
-        apr_table_unset(r->headers_in, "Transfer-Encoding");
-        apr_table_setn(r->headers_in, "Content-Length", apr_off_t_toa(r->pool, cap->total));
-    }
+    say_length(cap);
     if (cap->out->capture != FG_CAPTURE_WHOLE) {
         return; /* FG_CAPTURE_UNSEALED */
     }
@@ -252,8 +264,7 @@ static void finish_whole(capture_t *cap)
         cap->out->capture = FG_CAPTURE_CAPS;
     }
     if (cap->fields != FG_BODY_OK) {
-        cap->out->detail =
-            fields_detail(cap->fields, fg_body_type(apr_table_get(r->headers_in, "Content-Type")));
+        cap->out->detail = fields_detail(cap->fields, cap->type);
     }
 }
 
@@ -287,14 +298,15 @@ static void start_fields(capture_t *cap)
     fg_submission_query(submission, r->args);
     cap->reader = NULL;
     cap->fields = FG_BODY_OK;
-    if (fg_body_type(type) != FG_BODY_NONE) {
-        fg_submission_json(submission, fg_body_type(type) == FG_BODY_JSON);
+    cap->type = fg_body_type(type);
+    if (cap->type != FG_BODY_NONE) {
+        fg_submission_json(submission, cap->type == FG_BODY_JSON);
         cap->fields = fg_body_create(&cap->reader, type, &fg_body_default_caps, fg_submission_field,
                                      submission, r->pool);
         if (!has_captcha(&cap->fr->c)) {
             fg_body_on_name(cap->reader, fg_submission_asks);
         }
-        find_cuts(cap, fg_body_type(type) == FG_BODY_JSON);
+        find_cuts(cap);
     }
 }
 
@@ -325,7 +337,8 @@ void fg_capture(fg_request_t *fr, fg_captured_t *captured)
     start_fields(&cap);
     fr->body.kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     cap.limit = fg_decide_body_limit(&fr->c);
-    if (announced_length(r) > cap.limit) {
+    cap.announced = announced_length(r);
+    if (cap.announced > cap.limit) {
         captured->capture = FG_CAPTURE_OVER;
         return;
     }

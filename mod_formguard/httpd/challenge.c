@@ -36,8 +36,7 @@ static int holds_envelope(const fg_captured_body_t *body, const char *type)
     char head[sizeof(FG_ENVELOPE_FIELD)]; /* with a `=` for the NUL */
     apr_size_t len = sizeof(head);
 
-    return fg_body_type(type) == FG_BODY_URLENCODED &&
-           apr_brigade_flatten(body->kept, head, &len) == APR_SUCCESS &&
+    return apr_brigade_flatten(body->kept, head, &len) == APR_SUCCESS &&
            fg_envelope_is(type, head, len);
 }
 

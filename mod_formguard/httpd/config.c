@@ -22,7 +22,11 @@ void *fg_create_dir_config(apr_pool_t *pool, char *dir)
 
 void *fg_merge_dir_config(apr_pool_t *pool, void *base, void *add)
 {
-    return fg_policy_stack_merge(base, add, pool);
+    /* httpd merges a dozen sections for each request: most of them say nothing to us. */
+    if (fg_policy_stack_is_empty(add)) {
+        return base;
+    }
+    return fg_policy_stack_is_empty(base) ? add : fg_policy_stack_merge(base, add, pool);
 }
 
 void *fg_create_server_config(apr_pool_t *pool, server_rec *s)

@@ -78,6 +78,16 @@ static void note(fg_case_t *c, const fg_verdict_t *verdict)
     fg_logline(c->baton, verdict, FG_LOG_ONLY);
 }
 
+static const char *label(fg_case_t *c)
+{
+    const fg_request_t *fr = c->baton;
+    char form[FG_LOG_VALUE_MAX + 1];
+    char site[FG_LOG_VALUE_MAX + 1];
+
+    return apr_pstrcat(c->pool, "form=", fg_log_value(form, fr->path),
+                       " site=", fg_log_value(site, fr->r->server->server_hostname), NULL);
+}
+
 static void closed(fg_case_t *c, const fg_verdict_t *verdict)
 {
     fg_logline(c->baton, verdict, FG_LOG_CLOSED);
@@ -181,11 +191,10 @@ static void decide(fg_request_t *fr)
                                           .cleared = ask_cleared,
                                           .now = ask_now,
                                           .note = note,
+                                          .label = label,
                                           .closed = closed};
     request_rec *r = fr->r;
     fg_case_t *c = &fr->c;
-    char form[FG_LOG_VALUE_MAX + 1];
-    char site[FG_LOG_VALUE_MAX + 1];
     fg_time_t started;
     int i;
 
@@ -201,8 +210,6 @@ static void decide(fg_request_t *fr)
         c->ops = telling;
     }
     c->form = fg_facts_form(r);
-    c->label = apr_pstrcat(r->pool, "form=", fg_log_value(form, fr->path),
-                           " site=", fg_log_value(site, r->server->server_hostname), NULL);
     fg_facts_paths(r, c->path);
     c->site = fg_facts_site(r);
     c->now = fg_facts_now();

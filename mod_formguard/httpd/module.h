@@ -47,7 +47,7 @@ extern const command_rec fg_commands[];
 /** create_dir_config: an fg_policy_stack_t with nothing set. */
 void *fg_create_dir_config(apr_pool_t *pool, char *dir);
 
-/** merge_dir_config: fg_policy_stack_merge(). */
+/** merge_dir_config: fg_policy_stack_merge(), or one of the two where the other says nothing. */
 void *fg_merge_dir_config(apr_pool_t *pool, void *base, void *add);
 
 /** create_server_config: an fg_server_conf_t. */

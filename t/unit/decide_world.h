@@ -157,6 +157,12 @@ static inline void op_note(fg_case_t *c, const fg_verdict_t *verdict)
     world.note = *verdict;
 }
 
+static inline const char *op_label(fg_case_t *c)
+{
+    (void)c;
+    return "form=/contact.php site=www.example.org";
+}
+
 static inline void op_closed(fg_case_t *c, const fg_verdict_t *verdict)
 {
     (void)c;
@@ -179,6 +185,7 @@ static const fg_server_ops_t ops = {.country = op_country,
                                     .cleared = op_cleared,
                                     .now = op_now,
                                     .note = op_note,
+                                    .label = op_label,
                                     .closed = op_closed,
                                     .trace = op_trace};
 
@@ -267,7 +274,6 @@ static inline void prepare(fg_case_t *c, const char *address)
     c->path[1] = world.path;
     c->path[2] = NULL;
     c->form = world.form;
-    c->label = "form=/contact.php site=www.example.org";
     c->site = world.place;
     c->now = world.now;
     c->pool = pool;
