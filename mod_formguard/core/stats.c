@@ -25,79 +25,24 @@
  * process that could be killed while others wait. A reader that finds a label damaged (a process
  * that lost its slot while it wrote) marks it, and the next post writes it again.
  *
- * A present label is found through a table of hints, eight bytes and one key away. Hints may be
- * wrong or lost at any time; then all K keys are looked at.
+ * Labels are found through groups of hints, each one word: a label's group holds the numbers of the
+ * slots of all labels of that group. Who puts a label in writes its hint afterwards, then looks for
+ * another slot of the same label: since both are in one word, of two the later sees the other.
+ * Where a group had more labels than lanes once, that is marked, and all K keys are looked at from
+ * then on. A process killed before it has left its hint leaves a slot that nobody finds: it gets no
+ * more posts and is soon the lowest.
+ *
+ * The lowest total is found by going round: no total is lower than `floor`, and the next that is as
+ * low will do. Where none is left the floor rises to the lowest there is. It stays true, since
+ * totals only grow.
  */
-#include "stats.h"
-
-#include <apr_strings.h>
-#include <stdlib.h>
-
-#include "shared.h"
+#include "stats_internal.h"
 
 #define MAGIC   APR_UINT64_C(0x6667737461747321)
-#define VERSION 1
-
-#define HINTS       1024 /* groups of LANES */
-#define LANES       4
-#define LABEL_WORDS (FG_STATS_LABEL_MAX / 8)
-#define NO_SLOT     FG_STATS_TOP
+#define VERSION 2
 
 /* Over this many lost races a post is counted with no label; each is lost to one that won. */
 #define TRIES_MAX 100
-
-/* A tagged word that says a label is there: since:39 ready:1 length:8 */
-#define META_LENGTH APR_UINT64_C(0xff)
-#define META_READY  APR_UINT64_C(0x100)
-#define META_SINCE  9
-#define SECOND_MAX  ((APR_UINT64_C(1) << 39) - 1)
-
-_Static_assert(FG_STATS_LABEL_MAX % 8 == 0 && FG_STATS_LABEL_MAX <= META_LENGTH, "label fits");
-_Static_assert(FG_STATS_TOP < 0xffff, "a hint holds a slot's number and one more");
-
-typedef struct slot {
-    fg_shared_word_t column[FG_STATS_COLUMNS]; /* tagged */
-    fg_shared_word_t last;                     /* tagged: second of the last post */
-    fg_shared_word_t meta;                     /* tagged */
-    fg_shared_word_t label[LABEL_WORDS];
-} slot_t;
-
-typedef struct table {
-    fg_shared_word_t key[FG_STATS_TOP];
-    fg_shared_word_t total[FG_STATS_TOP]; /* tagged */
-    fg_shared_word_t hint[HINTS];         /* LANES numbers of a slot, plus one */
-    fg_shared_word_t unlisted;            /* posts in no total, less those that are in two */
-    slot_t slot[FG_STATS_TOP];
-} table_t;
-
-typedef struct timer {
-    fg_shared_word_t bucket[FG_STATS_BUCKETS];
-    fg_shared_word_t sum;
-} timer_cells_t;
-
-typedef struct memory {
-    fg_shared_header_t header;
-    apr_int64_t started;
-    fg_shared_word_t verdict[FG_REASON_COUNT][FG_STATS_KINDS];
-    timer_cells_t timer[FG_STATS_TIMERS];
-    table_t table[FG_STATS_TABLES];
-} memory_t;
-
-struct fg_stats {
-    memory_t *memory;
-    unsigned char secret[APR_SIPHASH_KSIZE];
-};
-
-/* A label as it is kept. */
-typedef struct label {
-    union {
-        char text[FG_STATS_LABEL_MAX];
-        apr_uint64_t word[LABEL_WORDS];
-    } bytes;
-    apr_size_t len;
-    apr_uint64_t identity;
-    apr_uint64_t second; /* of the post */
-} label_t;
 
 apr_size_t fg_stats_size(void)
 {
@@ -164,11 +109,6 @@ void fg_stats_time(fg_stats_t *stats, fg_stats_timer_t timer, apr_interval_time_
 }
 
 /* --- labels ----------------------------------------------------------------------------------- */
-
-static apr_uint64_t identity_of(const fg_stats_t *stats, const char *text, apr_size_t len)
-{
-    return fg_shared_identity(apr_siphash24(text, len, stats->secret));
-}
 
 /* The beginning and a hash of the whole; no UTF-8 sequence is cut in two. */
 static apr_size_t shorten(const fg_stats_t *stats, char *out, const char *text, apr_size_t len)
@@ -244,51 +184,6 @@ static fg_shared_word_t *hint_of(table_t *table, apr_uint64_t identity)
     return &table->hint[identity % HINTS];
 }
 
-static unsigned int lane_of(apr_uint64_t hint, unsigned int lane)
-{
-    return (unsigned int)(hint >> (16 * lane) & 0xffff);
-}
-
-/* @return the slot, or NO_SLOT if the hints know none */
-static unsigned int follow_hints(table_t *table, apr_uint64_t identity, apr_uint64_t *key)
-{
-    apr_uint64_t hint = atomic_load(hint_of(table, identity));
-    unsigned int lane;
-
-    for (lane = 0; lane < LANES; lane++) {
-        unsigned int n = lane_of(hint, lane);
-
-        if (n > 0 && n <= FG_STATS_TOP) {
-            *key = atomic_load(&table->key[n - 1]);
-            if (fg_shared_key_identity(*key) == identity && is_held(table, n - 1, *key)) {
-                return n - 1;
-            }
-        }
-    }
-    return NO_SLOT;
-}
-
-/* Put a hint into a lane that leads nowhere, or into any. */
-static void leave_hint(table_t *table, apr_uint64_t identity, unsigned int n)
-{
-    fg_shared_word_t *word = hint_of(table, identity);
-    apr_uint64_t hint = atomic_load(word);
-    unsigned int lane, use = n % LANES;
-
-    for (lane = 0; lane < LANES; lane++) {
-        unsigned int other = lane_of(hint, lane);
-
-        if (other == 0 || other > FG_STATS_TOP ||
-            hint_of(table, fg_shared_key_identity(atomic_load(&table->key[other - 1]))) != word) {
-            use = lane;
-            break;
-        }
-    }
-    atomic_compare_exchange_strong(word, &hint,
-                                   (hint & ~(APR_UINT64_C(0xffff) << (16 * use))) |
-                                       (apr_uint64_t)(n + 1) << (16 * use));
-}
-
 /* @return 0 if the slot has another tenant now */
 static int add_to_total(table_t *table, unsigned int n, apr_uint64_t key, apr_uint64_t posts)
 {
@@ -341,35 +236,127 @@ static void merge(table_t *table, unsigned int n, apr_uint64_t key, unsigned int
     }
 }
 
-/*
- * Look at all slots.
- * @return the label's slot and its key, or NO_SLOT; and the slot with the lowest total, and that
- */
-static unsigned int look_at_all(table_t *table, apr_uint64_t identity, apr_uint64_t *key,
-                                unsigned int *victim, apr_uint64_t *lowest)
+/* A slot that may be the label's, beside the one that was found first: of two that are, the one
+ * with the lower number stays. */
+static void meet(table_t *table, apr_uint64_t identity, unsigned int n, unsigned int *found,
+                 apr_uint64_t *key)
 {
-    unsigned int n, found = NO_SLOT;
+    apr_uint64_t held = atomic_load(&table->key[n]);
 
-    *victim = 0;
-    for (n = 0; n < FG_STATS_TOP; n++) {
-        apr_uint64_t held = atomic_load(&table->key[n]);
-        apr_uint64_t total = atomic_load(&table->total[n]);
+    if (n == *found || fg_shared_key_identity(held) != identity || !is_held(table, n, held)) {
+        return;
+    }
+    if (*found != NO_SLOT && *found < n) {
+        merge(table, *found, *key, n, held);
+        return;
+    }
+    if (*found != NO_SLOT) {
+        merge(table, n, held, *found, *key);
+    }
+    *found = n;
+    *key = held;
+}
 
-        if (fg_shared_key_identity(held) == identity && fg_shared_belongs(total, held)) {
-            if (found == NO_SLOT) {
-                found = n;
-                *key = held;
-            }
-            else {
-                merge(table, found, *key, n, held);
-            }
+/* @return the label's slot and its key, or NO_SLOT */
+static unsigned int find(table_t *table, apr_uint64_t identity, apr_uint64_t *key)
+{
+    apr_uint64_t hint = atomic_load(hint_of(table, identity));
+    unsigned int found = NO_SLOT, full = 0, i;
+
+    for (; hint != 0; hint >>= 16) {
+        unsigned int lane = (unsigned int)(hint & LANE);
+
+        if (lane > 0 && lane <= FG_STATS_TOP) {
+            meet(table, identity, lane - 1, &found, key);
         }
-        if (n == 0 || (total & FG_SHARED_VALUE) < (*lowest & FG_SHARED_VALUE)) {
-            *lowest = total;
-            *victim = n;
-        }
+        full |= lane == FULL_GROUP;
+    }
+    for (i = 0; full && i < FG_STATS_TOP; i++) {
+        meet(table, identity, i, &found, key);
     }
     return found;
+}
+
+/* Whether a lane leads to a label of the word's group. */
+static int is_used(table_t *table, const fg_shared_word_t *word, unsigned int lane)
+{
+    return lane == FULL_GROUP ||
+           (lane > 0 && lane <= FG_STATS_TOP &&
+            hint_of(table, fg_shared_key_identity(atomic_load(&table->key[lane - 1]))) == word);
+}
+
+/* The word with a hint to slot `n` in a lane that is not used; where there is none, with the mark
+ * that says so. @return what is in the lane now */
+static unsigned int add_hint(table_t *table, const fg_shared_word_t *word, apr_uint64_t *hint,
+                             unsigned int n)
+{
+    unsigned int shift, use = 0, add = FULL_GROUP, old;
+
+    for (shift = 0; shift < 64; shift += 16) {
+        unsigned int lane = (unsigned int)(*hint >> shift & LANE);
+
+        if (lane == n + 1) {
+            return lane; /* from an earlier tenant of the same group */
+        }
+        if (add == FULL_GROUP && !is_used(table, word, lane)) {
+            use = shift;
+            add = n + 1;
+        }
+    }
+    old = (unsigned int)(*hint >> use & LANE);
+    *hint = (*hint & ~(LANE << use)) | (apr_uint64_t)add << use;
+    return old;
+}
+
+/* Leave a hint to a slot. */
+static void leave_hint(table_t *table, apr_uint64_t identity, unsigned int n)
+{
+    fg_shared_word_t *word = hint_of(table, identity);
+    unsigned int tries, old;
+
+    for (tries = 0; tries < TRIES_MAX; tries++) {
+        apr_uint64_t was = atomic_load(word), hint = was;
+
+        old = add_hint(table, word, &hint, n);
+        if (hint == was) {
+            return;
+        }
+        if (!atomic_compare_exchange_strong(word, &was, hint)) {
+            continue;
+        }
+        /* What the lane had led to may have become one of this group just before, by somebody who
+         * saw the hint there already. */
+        if (old == 0 || old > FG_STATS_TOP || !is_used(table, word, old)) {
+            return;
+        }
+        n = old - 1;
+    }
+}
+
+/* The slot with the lowest total, and that. */
+static unsigned int find_lowest(table_t *table, apr_uint64_t *lowest)
+{
+    apr_uint64_t floor = atomic_load(&table->floor), next = atomic_load(&table->next);
+    unsigned int i, victim = 0;
+
+    *lowest = FG_SHARED_VALUE;
+    for (i = 0; i < FG_STATS_TOP; i++) {
+        unsigned int n = (unsigned int)((next + i) % FG_STATS_TOP);
+        apr_uint64_t total = atomic_load(&table->total[n]), posts = total & FG_SHARED_VALUE;
+
+        if (i == 0 || posts < (*lowest & FG_SHARED_VALUE)) {
+            *lowest = total;
+            victim = n;
+        }
+        if (posts <= floor) {
+            break;
+        }
+    }
+    atomic_store(&table->next, victim + 1);
+    while (floor < (*lowest & FG_SHARED_VALUE) &&
+           !atomic_compare_exchange_strong(&table->floor, &floor, *lowest & FG_SHARED_VALUE)) {
+    }
+    return victim;
 }
 
 /* Take over the slot with the lowest total, and add a post to it. @return 0 if there was a race */
@@ -392,30 +379,23 @@ static int take(table_t *table, unsigned int n, apr_uint64_t total, apr_uint64_t
 /* Add a post to the label's total. @return its slot and key, or NO_SLOT */
 static unsigned int count_post(table_t *table, apr_uint64_t identity, apr_uint64_t *key)
 {
-    unsigned int victim, tries;
+    unsigned int tries;
     apr_uint64_t lowest;
 
     for (tries = 0; tries < TRIES_MAX; tries++) {
-        unsigned int n = follow_hints(table, identity, key);
+        unsigned int n = find(table, identity, key), victim;
 
-        if (n == NO_SLOT) {
-            n = look_at_all(table, identity, key, &victim, &lowest);
-            if (n != NO_SLOT) {
-                leave_hint(table, identity, n);
-            }
-        }
         if (n != NO_SLOT) {
             if (add_to_total(table, n, *key, 1)) {
                 return n;
             }
+            continue;
         }
-        else if (take(table, victim, lowest, identity)) {
-            unsigned int taken = victim;
-
-            n = look_at_all(table, identity, key, &victim, &lowest);
-            if (n == taken) {
-                leave_hint(table, identity, n);
-                return n;
+        victim = find_lowest(table, &lowest);
+        if (take(table, victim, lowest, identity)) {
+            leave_hint(table, identity, victim);
+            if (find(table, identity, key) == victim) {
+                return victim;
             }
             /* Lost again, or given up for another: the post goes there. */
             atomic_fetch_add(&table->unlisted, -APR_UINT64_C(1));
@@ -454,141 +434,4 @@ void fg_stats_post(fg_stats_t *stats, fg_stats_table_t which, const char *text, 
         see(table, n, key, label.second);
         name_slot(table, n, key, &label);
     }
-}
-
-/* --- a reader --------------------------------------------------------------------------------- */
-
-/* @return 0 if the label is not whole; it will be written again */
-static int read_label(const fg_stats_t *stats, slot_t *slot, apr_uint64_t key,
-                      fg_stats_entry_t *entry, apr_pool_t *pool)
-{
-    apr_uint64_t meta = atomic_load(&slot->meta);
-    apr_uint64_t value = fg_shared_value(meta, key);
-    apr_size_t len = (apr_size_t)(value & META_LENGTH);
-    label_t label;
-    unsigned int i;
-
-    if (!(value & META_READY) || len > FG_STATS_LABEL_MAX) {
-        return 0;
-    }
-    for (i = 0; i < LABEL_WORDS; i++) {
-        label.bytes.word[i] = atomic_load_explicit(&slot->label[i], memory_order_relaxed);
-    }
-    if (identity_of(stats, label.bytes.text, len) != fg_shared_key_identity(key)) {
-        atomic_compare_exchange_strong(&slot->meta, &meta, meta & ~META_READY);
-        return 0;
-    }
-    entry->label = apr_pstrmemdup(pool, label.bytes.text, len);
-    entry->len = len;
-    entry->first = (apr_time_t)(value >> META_SINCE);
-    return 1;
-}
-
-static int read_slot(const fg_stats_t *stats, table_t *table, unsigned int n, apr_uint64_t key,
-                     fg_stats_entry_t *entry, apr_pool_t *pool)
-{
-    slot_t *slot = &table->slot[n];
-    apr_uint64_t total;
-    unsigned int i;
-
-    memset(entry, 0, sizeof(*entry));
-    if (!read_label(stats, slot, key, entry, pool)) {
-        return 0;
-    }
-    for (i = 0; i < FG_STATS_COLUMNS; i++) {
-        entry->count[i] = fg_shared_value(atomic_load(&slot->column[i]), key);
-        entry->posts += entry->count[i];
-    }
-    total = fg_shared_value(atomic_load(&table->total[n]), key);
-    entry->missed = total > entry->posts ? total - entry->posts : 0;
-    entry->last = (apr_time_t)fg_shared_value(atomic_load(&slot->last), key);
-    return 1;
-}
-
-static int by_posts(const void *a, const void *b)
-{
-    const fg_stats_entry_t *x = a, *y = b;
-
-    if (x->posts != y->posts) {
-        return x->posts > y->posts ? -1 : 1;
-    }
-    return strcmp(x->label, y->label);
-}
-
-/* 1 if the label is in a lower slot, too, and has not been merged yet. */
-static int is_double(const apr_uint64_t *key, unsigned int n)
-{
-    unsigned int i;
-
-    for (i = 0; i < n; i++) {
-        if (fg_shared_key_identity(key[i]) == fg_shared_key_identity(key[n])) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static void read_table(const fg_stats_t *stats, table_t *table, fg_stats_top_t *top,
-                       apr_pool_t *pool)
-{
-    fg_stats_entry_t *entry = apr_palloc(pool, FG_STATS_TOP * sizeof(*entry));
-    apr_uint64_t key[FG_STATS_TOP];
-    unsigned int n;
-
-    top->floor = APR_UINT64_MAX;
-    top->posts = atomic_load(&table->unlisted);
-    for (n = 0; n < FG_STATS_TOP; n++) {
-        apr_uint64_t total = atomic_load(&table->total[n]);
-        apr_uint64_t posts = total & FG_SHARED_VALUE;
-
-        top->posts += posts;
-        top->floor = posts < top->floor ? posts : top->floor;
-        key[n] = atomic_load(&table->key[n]);
-        if (!fg_shared_belongs(total, key[n])) {
-            key[n] = 0; /* nobody's */
-        }
-        if (key[n] == 0 || is_double(key, n)) {
-            continue;
-        }
-        if (read_slot(stats, table, n, key[n], &entry[top->entries], pool)) {
-            top->entries++;
-        }
-        else {
-            top->unnamed++;
-        }
-    }
-    qsort(entry, top->entries, sizeof(*entry), by_posts);
-    top->entry = entry;
-}
-
-static void read_timer(timer_cells_t *cells, fg_stats_histogram_t *histogram)
-{
-    unsigned int i;
-
-    for (i = 0; i < FG_STATS_BUCKETS; i++) {
-        histogram->bucket[i] = atomic_load(&cells->bucket[i]);
-        histogram->count += histogram->bucket[i];
-    }
-    histogram->sum = atomic_load(&cells->sum);
-}
-
-const fg_stats_snapshot_t *fg_stats_snapshot(fg_stats_t *stats, apr_pool_t *pool)
-{
-    fg_stats_snapshot_t *snapshot = apr_pcalloc(pool, sizeof(*snapshot));
-    memory_t *memory = stats->memory;
-    unsigned int i, k;
-
-    snapshot->started = memory->started;
-    for (i = 0; i < FG_REASON_COUNT; i++) {
-        for (k = 0; k < FG_STATS_KINDS; k++) {
-            snapshot->verdict[i][k] = atomic_load(&memory->verdict[i][k]);
-        }
-    }
-    for (i = 0; i < FG_STATS_TIMERS; i++) {
-        read_timer(&memory->timer[i], &snapshot->timer[i]);
-    }
-    for (i = 0; i < FG_STATS_TABLES; i++) {
-        read_table(stats, &memory->table[i], &snapshot->top[i], pool);
-    }
-    return snapshot;
 }

@@ -12,6 +12,7 @@
 
 #include "race.h"
 #include "stats.c"
+#include "stats_read.c"
 #include "race_end.h"
 
 enum { HEAVY = 20, POSTS = 12000, KILLS = 120 };
@@ -357,7 +358,25 @@ static void who_lost_the_slot_changes_nothing(void **state)
     assert_false(fg_shared_value(atomic_load(&slot->meta), key) & META_READY);
 }
 
-/* Hints lead anywhere: nothing is found wrongly, counted twice, or lost. */
+/* Hints lead anywhere, and groups are marked as full: nothing is found wrongly, counted twice, or
+ * lost. Each lane is 0 or holds a hint that is needed, or rubbish. */
+static void put_rubbish(table_t *table, apr_uint64_t *random)
+{
+    fg_shared_word_t *word = &table->hint[draw(random, HINTS)];
+    apr_uint64_t hint = atomic_load(word), rubbish = draw(random, UINT64_MAX);
+    unsigned int shift;
+
+    for (shift = 0; shift < 64; shift += 16) {
+        apr_uint64_t lane = hint >> shift & LANE;
+
+        if (lane == 0) {
+            hint |=
+                (rubbish & (LANE << shift)) & (draw(random, 2) ? UINT64_MAX : 0x01ff01ff01ff01ff);
+        }
+    }
+    atomic_store(word, hint);
+}
+
 static void wrong_hints_do_no_harm(void **state)
 {
     table_t *table = &memory->table[FG_STATS_FORMS];
@@ -370,8 +389,7 @@ static void wrong_hints_do_no_harm(void **state)
     for (i = 0; i < 20000; i++) {
         snprintf(label, sizeof(label), "site%u", i % 200);
         post_label(label, 5);
-        atomic_store(&table->hint[draw(&random, HINTS)],
-                     draw(&random, UINT64_MAX) & (i % 2 ? 0x00ff00ff00ff00ff : UINT64_MAX));
+        put_rubbish(table, &random);
     }
     top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
     assert_int_equal(top->entries, 200);
@@ -386,6 +404,7 @@ static void label_put_in_twice_is_shown_once(void **state)
 {
     table_t *table = &memory->table[FG_STATS_FORMS];
     const fg_stats_top_t *top;
+    fg_shared_word_t *word;
 
     (void)state;
     post_label("a.example/contact.php", 5);
@@ -395,7 +414,8 @@ static void label_put_in_twice_is_shown_once(void **state)
     memcpy(&table->slot[9], &table->slot[0], sizeof(table->slot[9]));
     top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
     assert_int_equal(top->entries, 2);
-    memset(table->hint, 0, sizeof(table->hint));
+    word = hint_of(table, fg_shared_key_identity(atomic_load(&table->key[0])));
+    atomic_store(word, 1 | (9 + 1) << 16);
     post_label("a.example/contact.php", 5);
     assert_false(is_held(table, 9, atomic_load(&table->key[9])));
     merge(table, 0, atomic_load(&table->key[0]), 9, atomic_load(&table->key[9])); /* no more */
@@ -404,6 +424,32 @@ static void label_put_in_twice_is_shown_once(void **state)
     assert_int_equal(top->posts, 4);
     assert_int_equal(top->entry[0].posts, 3); /* those of both */
     assert_int_equal(top->entry[0].missed, 0);
+}
+
+/* More labels of one group than it has lanes: all are found. */
+static void full_group_loses_none(void **state)
+{
+    table_t *table = &memory->table[FG_STATS_FORMS];
+    const fg_stats_top_t *top;
+    unsigned int i, k, full = 0;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        for (k = 0; k < 9; k++) { /* of one group, since only the upper bits differ */
+            apr_uint64_t key = 0;
+            apr_uint64_t identity = 5 + (apr_uint64_t)k * HINTS;
+            unsigned int n = count_post(table, identity, &key);
+
+            assert_int_equal(fg_shared_key_identity(key), identity);
+            assert_int_equal(fg_shared_value(atomic_load(&table->total[n]), key), i + 1);
+        }
+    }
+    for (i = 0; i < 64; i += 16) {
+        full += (atomic_load(&table->hint[5]) >> i & LANE) == FULL_GROUP;
+    }
+    assert_int_equal(full, 1);
+    top = &fg_stats_snapshot(stats, pool)->top[FG_STATS_FORMS];
+    assert_int_equal(top->posts, 27);
 }
 
 /* A process was killed between taking a slot and writing its key. */
@@ -460,6 +506,7 @@ int main(void)
         cmocka_unit_test_setup(who_lost_the_slot_changes_nothing, fresh),
         cmocka_unit_test_setup(wrong_hints_do_no_harm, fresh),
         cmocka_unit_test_setup(label_put_in_twice_is_shown_once, fresh),
+        cmocka_unit_test_setup(full_group_loses_none, fresh),
         cmocka_unit_test_setup(slot_taken_by_the_dead_is_nobodys, fresh),
         cmocka_unit_test_setup(slot_that_gets_a_post_is_not_taken, fresh),
     };
