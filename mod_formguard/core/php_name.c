@@ -23,7 +23,7 @@ static int is_forbidden(const name_scan_t *s, const char *key, apr_size_t len)
            (!s->secure && STARTS(key, len, "__Secure-"));
 }
 
-/* What PHP makes of a byte of the name before its keys; `bracket`: of one that opens no key, too. */
+/* What PHP makes of a byte before the keys; `bracket`: of one that opens no key, too. */
 static char mangled(char c, char bracket)
 {
     return c == ' ' || c == '.' || c == bracket ? '_' : c;
