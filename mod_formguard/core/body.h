@@ -33,10 +33,10 @@ typedef enum fg_body_status {
 
 /** Caps that bound the reader's memory and time. */
 typedef struct fg_body_caps {
-    unsigned int fields;   /**< how many fields, files included (PHP's max_input_vars: 1000) */
-    apr_size_t name_len;   /**< longest name, bytes as sent and decoded */
-    apr_size_t value_kept; /**< how much of each value is kept, bytes; more is counted, not kept */
-    unsigned int depth;    /**< how deep JSON may nest */
+    unsigned int fields;    /**< how many fields, files included (PHP's max_input_vars: 1000) */
+    apr_size_t name_len;    /**< longest name, bytes as sent and decoded */
+    apr_size_t value_kept;  /**< how much of each value is kept, bytes; more is counted, not kept */
+    unsigned int depth;     /**< how deep JSON may nest */
 } fg_body_caps_t;
 
 /** 1000 fields, 512 bytes of name, 16384 bytes of value, 32 levels. */
@@ -44,12 +44,12 @@ extern const fg_body_caps_t fg_body_default_caps;
 
 /** One field. Everything in it is valid during the callback only. */
 typedef struct fg_field {
-    const char *name;     /**< NUL-terminated; as PHP names it, or the path in JSON */
-    apr_size_t name_len;  /**< bytes, without the NUL */
-    const char *value;    /**< decoded, NUL-terminated, may hold NULs too; "" for a file */
-    apr_size_t value_len; /**< bytes kept */
-    apr_size_t total_len; /**< bytes the body carried, decoded; over value_len: it was cut */
-    int is_file;          /**< 1: lands in $_FILES, not in $_POST */
+    const char *name;      /**< NUL-terminated; as PHP names it, or the path in JSON */
+    apr_size_t name_len;   /**< bytes, without the NUL */
+    const char *value;     /**< decoded, NUL-terminated, may hold NULs too; "" for a file */
+    apr_size_t value_len;  /**< bytes kept */
+    apr_size_t total_len;  /**< bytes the body carried, decoded; over value_len: it was cut */
+    int is_file;           /**< 1: lands in $_FILES, not in $_POST */
 } fg_field_t;
 
 typedef void fg_field_fn(void *baton, const fg_field_t *field);
@@ -91,8 +91,8 @@ fg_body_type_t fg_body_type(const char *content_type);
  * @param caps         copied
  * @param field        called once a field, in the body's order
  * @param baton        for `field`
- * @param pool         owns the reader and its buffers (less than 32 KiB, plus caps->value_kept once a
- *                     value is kept)
+ * @param pool         owns the reader and its buffers (less than 32 KiB, and caps->value_kept once
+ *                     a value is kept)
  * @return FG_BODY_OK; FG_BODY_MALFORMED for multipart without a usable boundary
  */
 fg_body_status_t fg_body_create(fg_body_t **body, const char *content_type,
