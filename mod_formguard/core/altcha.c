@@ -3,23 +3,19 @@
 
 #include <string.h>
 
-#include <apr_encode.h>
 #include <apr_escape.h>
 #include <apr_lib.h>
 #include <apr_siphash.h>
 #include <apr_strings.h>
-#include <json.h>
 
 #include "digest.h"
+#include "altcha_solution.h"
 #include "captcha_reply.h"
 
 #define ALGORITHM "SHA-256"
 
 /* Random bytes of a salt. */
 #define NONCE 12
-
-/* Longest salt that is looked at: twice ours. */
-#define SALT_MAX 192
 
 /* Longest solution, base64: ours are near 400 bytes, other members included. */
 #define TOKEN_MAX 2048
@@ -100,14 +96,23 @@ static apr_uint64_t bind_client(const fg_altcha_t *altcha, const fg_altcha_subje
     return apr_siphash24(net, len + 1, altcha->bind);
 }
 
-/* The challenge that salt and number make. */
+/* The challenge that salt, of FG_ALTCHA_SALT_MAX bytes at most, and number make. */
 static int make_challenge(const fg_altcha_t *altcha, const char *salt, apr_uint64_t number,
                           char out[FG_ALTCHA_ID_MAX])
 {
-    char text[SALT_MAX + 24];
-    int len = apr_snprintf(text, sizeof(text), "%s%" APR_UINT64_T_FMT, salt, number);
+    char text[FG_ALTCHA_SALT_MAX + 24];
+    char digits[24];
+    char *first = digits + sizeof(digits);
+    apr_size_t len = strlen(salt);
 
-    return fg_digest_sha256(altcha->digest, text, (apr_size_t)len, out);
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    memcpy(text, salt, len);
+    memcpy(text + len, first, (apr_size_t)(digits + sizeof(digits) - first));
+    len += (apr_size_t)(digits + sizeof(digits) - first);
+    return fg_digest_sha256(altcha->digest, text, len, out);
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -145,15 +150,6 @@ const char *fg_altcha_challenge(const fg_altcha_t *altcha, const fg_altcha_subje
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-/* What a browser sends back. */
-typedef struct solution {
-    const char *algorithm;
-    const char *challenge;
-    const char *salt;
-    const char *signature;
-    apr_int64_t number;
-} solution_t;
-
 /* What a salt says. */
 typedef struct salt {
     apr_int64_t expires; /* seconds */
@@ -161,30 +157,6 @@ typedef struct salt {
     apr_uint64_t form;
     apr_uint64_t client;
 } salt_t;
-
-static int parse(solution_t *solution, const char *token, apr_pool_t *pool)
-{
-    fg_http_reply_t text = {.result = FG_HTTP_OK};
-    struct json_object *json;
-    struct json_object *number;
-
-    text.body = apr_pdecode_base64(pool, token, APR_ENCODE_STRING, APR_ENCODE_NONE, &text.body_len);
-    if (text.body == NULL || fg_reply_json(&json, &text, pool) != NULL) {
-        return 0;
-    }
-    if (fg_reply_string(json, "algorithm", &solution->algorithm) != FG_MEMBER_OK ||
-        fg_reply_string(json, "challenge", &solution->challenge) != FG_MEMBER_OK ||
-        fg_reply_string(json, "salt", &solution->salt) != FG_MEMBER_OK ||
-        fg_reply_string(json, "signature", &solution->signature) != FG_MEMBER_OK ||
-        !json_object_object_get_ex(json, "number", &number) ||
-        !json_object_is_type(number, json_type_int)) {
-        return 0;
-    }
-    solution->number = json_object_get_int64(number);
-    return solution->number >= 0 && solution->number <= APR_UINT32_MAX &&
-           strlen(solution->salt) <= SALT_MAX && strlen(solution->challenge) < FG_ALTCHA_ID_MAX &&
-           strlen(solution->signature) < FG_ALTCHA_ID_MAX;
-}
 
 /* `name=HEX&`, sixteen digits. */
 static const char *hash_at(const char *p, const char *name, apr_uint64_t *value)
@@ -197,10 +169,15 @@ static const char *hash_at(const char *p, const char *name, apr_uint64_t *value)
     }
     *value = 0;
     for (p += len, i = 0; i < 16; i++, p++) {
-        if (!apr_isdigit(*p) && (*p < 'a' || *p > 'f')) {
-            return NULL;
+        unsigned int digit = (unsigned int)*p - '0';
+
+        if (digit > 9) {
+            digit = (unsigned int)*p - 'a' + 10;
+            if (digit < 10 || digit > 15) {
+                return NULL;
+            }
         }
-        *value = *value << 4 | (apr_uint64_t)(apr_isdigit(*p) ? *p - '0' : *p - 'a' + 10);
+        *value = *value << 4 | digit;
     }
     return *p == '&' ? p + 1 : NULL;
 }
@@ -237,7 +214,7 @@ static int read_salt(salt_t *out, const char *salt)
 }
 
 /* 1 if number and salt make the challenge, and the challenge is one of ours. */
-static int is_solved(const fg_altcha_t *altcha, const solution_t *solution)
+static int is_solved(const fg_altcha_t *altcha, const fg_altcha_solution_t *solution)
 {
     char challenge[FG_ALTCHA_ID_MAX];
     char signature[FG_ALTCHA_ID_MAX];
@@ -253,12 +230,13 @@ void fg_altcha_judge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subje
                      fg_captcha_result_t *result, fg_altcha_solved_t *solved, apr_pool_t *pool)
 {
     apr_int64_t seconds = apr_time_sec(now);
-    solution_t solution;
+    fg_altcha_solution_t solution;
     salt_t salt;
 
     memset(result, 0, sizeof(*result));
     memset(solved, 0, sizeof(*solved));
-    if (!parse(&solution, token, pool) || strcmp(solution.algorithm, ALGORITHM) != 0) {
+    if (!fg_altcha_solution_read(&solution, token, pool) ||
+        strcmp(solution.algorithm, ALGORITHM) != 0) {
         fg_result_judged(result, FG_CAPTCHA_SHAPE, "no-solution");
         return;
     }
@@ -266,7 +244,7 @@ void fg_altcha_judge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subje
         fg_result_judged(result, FG_CAPTCHA_REJECTED, "not-solved");
         return;
     }
-    apr_cpystrn(solved->id, solution.challenge, FG_ALTCHA_ID_MAX);
+    memcpy(solved->id, solution.challenge, strlen(solution.challenge) + 1);
     solved->life = apr_time_from_sec(salt.life);
     if (salt.form != bind_form(altcha, subject, pool)) {
         fg_result_judged(result, FG_CAPTCHA_REJECTED, "solved-for=another-form");

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -100,6 +99,18 @@ apr_status_t fg_digest_create(fg_digest_t **digest, const char *key, apr_size_t 
     return APR_SUCCESS;
 }
 
+static void spell(char out[FG_DIGEST_HEX], const unsigned char bytes[HASH_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    int i;
+
+    for (i = 0; i < HASH_BYTES; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
 int fg_digest_sha256(const fg_digest_t *digest, const char *text, apr_size_t len,
                      char out[FG_DIGEST_HEX])
 {
@@ -109,7 +120,7 @@ int fg_digest_sha256(const fg_digest_t *digest, const char *text, apr_size_t len
     if (!EVP_Digest(text, len, bytes, &size, digest->md, NULL) || size != HASH_BYTES) {
         return 0;
     }
-    apr_escape_hex(out, bytes, HASH_BYTES, 0, NULL);
+    spell(out, bytes);
     return 1;
 }
 
@@ -120,7 +131,7 @@ int fg_digest_sign(const fg_digest_t *digest, const char *text, char out[FG_DIGE
     if (!sign(digest, text, bytes)) {
         return 0;
     }
-    apr_escape_hex(out, bytes, HASH_BYTES, 0, NULL);
+    spell(out, bytes);
     return 1;
 }
 

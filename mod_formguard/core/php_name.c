@@ -86,16 +86,42 @@ static fg_php_name_t copy_keys(name_scan_t *s, unsigned int *levels)
     return FG_PHP_NAME_OK;
 }
 
+/* Names of letters, digits, `-` and `_` are what they are, unless they could be a cookie prefix. */
+static int is_plain(const char *name, apr_size_t len)
+{
+#define ROW(c) [c] = 1, [(c) + 1] = 1, [(c) + 2] = 1, [(c) + 3] = 1, [(c) + 4] = 1
+#define TEN(c) ROW(c), ROW((c) + 5)
+    static const unsigned char plain[256] = {
+        TEN('0'), TEN('A'), TEN('K'),  ROW('U'),  ['Z'] = 1, TEN('a'),
+        TEN('k'), ROW('u'), ['z'] = 1, ['-'] = 1, ['_'] = 1};
+#undef TEN
+#undef ROW
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) {
+        if (!plain[(unsigned char)name[i]]) {
+            return 0;
+        }
+    }
+    return len > 0 && *name != '_';
+}
+
 fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned int *levels,
                                      const char *name, apr_size_t len)
 {
-    const char *end = memchr(name, '\0', len);
-    name_scan_t s = {0};
+    const char *end;
+    name_scan_t s;
     apr_size_t base;
     fg_php_name_t state;
 
     *out_len = 0;
     *levels = 0;
+    if (is_plain(name, len)) {
+        memmove(out, name, len);
+        *out_len = len;
+        return FG_PHP_NAME_OK;
+    }
+    end = memchr(name, '\0', len);
     if (end) {
         len = end - name;
     }
@@ -112,6 +138,7 @@ fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned in
     if (base == 0) {
         return FG_PHP_NAME_DROPPED;
     }
+    memset(&s, 0, sizeof(s));
     s.out = out;
     s.name = name;
     s.len = len;

@@ -382,14 +382,7 @@ fg_action_t fg_policy_on_error(const fg_policy_t *policy, fg_cause_t cause)
 
 int fg_policy_falls_back(const fg_policy_t *policy)
 {
-    int i;
-
-    for (i = FG_CAUSE_NONE + 1; i < FG_CAUSE_COUNT; i++) {
-        if (fg_policy_on_error(policy, (fg_cause_t)i) == FG_ACT_CHALLENGE) {
-            return 1;
-        }
-    }
-    return 0;
+    return memchr(policy->captcha_on_error.action, FG_ACT_CHALLENGE, FG_CAUSE_COUNT) != NULL;
 }
 
 apr_interval_time_t fg_policy_captcha_timeout(const fg_policy_t *policy)
