@@ -123,7 +123,7 @@ static fg_body_status_t escapes(fg_body_t *body, urlencoded_t *u, const char **p
         if (high < 0 || low < 0) {
             break;
         }
-        bytes[len++] = (char)(high << 4 | low);
+        bytes[len++] = (char)(high * 16 + low);
         at += 3;
     }
     if (len == 0 && end - at >= 3) {
@@ -200,8 +200,6 @@ static fg_body_status_t go_on_name(fg_body_t *body, urlencoded_t *u, const char 
         return status;
     }
     switch (**p) {
-    case '\0':
-        return FG_BODY_MALFORMED;
     case '%':
         return escapes(body, u, p, end);
     case '+':
