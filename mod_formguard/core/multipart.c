@@ -304,9 +304,7 @@ static fg_body_status_t end_headers(fg_body_t *body, multipart_t *m)
     if (status == FG_BODY_OK) {
         status = fg_body_name_add(body, name, strlen(name));
     }
-    if (status == FG_BODY_OK) {
-        status = name_part(body, m);
-    }
+    status = status == FG_BODY_OK ? name_part(body, m) : status;
     if (status == FG_BODY_OK && body->name_len > 0) {
         fg_body_ask(body);
     }
