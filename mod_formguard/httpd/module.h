@@ -159,7 +159,7 @@ int fg_handler(request_rec *r);
 void fg_repeat_accepted(fg_request_t *fr);
 
 /** 1 if a post that its captcha refuses was accepted shortly before: the same fields, client
- * neighbourhood and URL. */
+ * (an IPv6 client is its /64) and URL. */
 int fg_repeat_known(const fg_request_t *fr);
 
 /** For register_hooks. */

@@ -18,7 +18,8 @@
 /* As long as a solution of the built-in captcha is remembered. */
 static const fg_rate_t once = {1, apr_time_from_sec(1200)};
 
-/* The same fields, from the same neighbourhood, to the same URL. @return 0 if there are none */
+/* The same fields, from the same client, to the same URL: of two people in one network each has
+ * written his own, be it the same. @return 0 if there are none */
 static int key_of(const fg_request_t *fr, fg_counter_key_t *key)
 {
     const request_rec *first = fr->r;
@@ -35,7 +36,7 @@ static int key_of(const fg_request_t *fr, fg_counter_key_t *key)
     }
     text = apr_psprintf(
         fr->r->pool, "%" APR_UINT64_T_HEX_FMT "\n%s\n%s\n%s", print,
-        apr_pescape_hex(fr->r->pool, who, fg_address_net_key(&fr->c.client, who), 0),
+        apr_pescape_hex(fr->r->pool, who, fg_address_client_key(&fr->c.client, who), 0),
         fr->r->server->server_hostname, first->unparsed_uri != NULL ? first->unparsed_uri : "");
     *key = fg_counters_key(fg_runtime()->spent, RULE, 0, text, strlen(text));
     return 1;

@@ -59,7 +59,7 @@ subtest 'the captcha built in' => sub {
 };
 
 subtest 'a form that gets the challenge page' => sub {
-    my ($me, $other) = ('198.51.100.1', '192.0.2.1');
+    my ($me, $other) = ('198.51.100.1', '198.51.100.2');
     my $send = sub { return $client->post('/a/contact.php', form => [@_ > 1 ? @_[1 .. $#_] : @VISITOR], from => $_[0]) };
     my ($kept) = $send->($me)->body =~ /name="formguard-kept" value="([^"]*)"/;
     is $send->($me, 'formguard-kept' => $kept, altcha => solved('/a/contact.php', $me))->status, 200, 'accepted';
