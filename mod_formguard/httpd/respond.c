@@ -101,13 +101,14 @@ int fg_respond(fg_request_t *fr)
 {
     request_rec *r = fr->r;
     const fg_verdict_t *verdict = &fr->verdict;
+    int json = wants_json(r);
     /* A step of the form rather than an error: an ErrorDocument would lose what was typed. */
-    int challenge = fg_challenge_asked(fr) && !wants_json(r);
+    int challenge = fg_challenge_asked(fr) && !json;
     const char *text;
     fg_told_t told;
 
     /* Of a script's posts no answer is dropped: each of them is told what became of it. */
-    fr->repeat = !wants_json(r) && fg_repeat_known(fr);
+    fr->repeat = !json && fg_repeat_known(fr);
     set_headers(r, verdict);
     if (!challenge && !fr->repeat &&
         ap_response_code_string(r, ap_index_of_response(verdict->status)) != NULL) {
@@ -117,7 +118,7 @@ int fg_respond(fg_request_t *fr)
     r->status = verdict->status;
     apr_table_setn(r->err_headers_out, "Vary", "Accept, Accept-Language");
     apr_table_setn(r->err_headers_out, "Content-Language", fg_pages_tag(told.language));
-    if (wants_json(r)) {
+    if (json) {
         text = fg_respond_json(fr, &told);
     }
     else if (challenge) {
