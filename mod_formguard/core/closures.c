@@ -133,19 +133,18 @@ static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label,
     for (i = 0; i < REACH; i++) {
         entry_t *e = &closures->entry[(key + i) % ENTRIES];
         apr_uint64_t free_key = 0;
+        apr_uint64_t mine;
 
         if (atomic_compare_exchange_strong(&e->key, &free_key, BUSY)) {
             apr_cpystrn(e->label, label, sizeof(e->label));
             atomic_store(&e->full, full);
             atomic_store(&e->until, until);
             atomic_store(&e->key, key);
-            if (is_there_twice(closures, key, e)) {
-                /* Another closes it at this moment. Of two that meet one gives way at least; if
-                 * both do, the next post closes it. */
-                atomic_store(&e->key, 0);
-                return 0;
-            }
-            return 1;
+            mine = key;
+            /* Another closes it at this moment. Of two that meet one gives way at least; if both
+             * do, the next post closes it. What was opened meanwhile is no longer ours. */
+            return !is_there_twice(closures, key, e) ||
+                   !atomic_compare_exchange_strong(&e->key, &mine, 0);
         }
     }
     return 0;
