@@ -28,7 +28,8 @@ static int key_of(const fg_request_t *fr, fg_counter_key_t *key)
     apr_uint64_t print = posted != NULL ? fg_submission_print(posted) : 0;
     const char *text;
 
-    if (fr->c.captured.capture != FG_CAPTURE_WHOLE || print == 0 || fg_runtime()->spent == NULL) {
+    if (fr->c.captured.capture != FG_CAPTURE_WHOLE || print == 0 ||
+        fg_runtime()->counters == NULL) {
         return 0;
     }
     while (first->prev != NULL) {
@@ -38,7 +39,7 @@ static int key_of(const fg_request_t *fr, fg_counter_key_t *key)
         fr->r->pool, "%" APR_UINT64_T_HEX_FMT "\n%s\n%s\n%s", print,
         apr_pescape_hex(fr->r->pool, who, fg_address_client_key(&fr->c.client, who), 0),
         fr->r->server->server_hostname, first->unparsed_uri != NULL ? first->unparsed_uri : "");
-    *key = fg_counters_key(fg_runtime()->spent, RULE, 0, text, strlen(text));
+    *key = fg_counters_key(fg_runtime()->counters, RULE, 0, text, strlen(text));
     return 1;
 }
 
@@ -46,9 +47,10 @@ void fg_repeat_accepted(fg_request_t *fr)
 {
     fg_counter_key_t key;
 
-    /* Only what a captcha was solved for: nobody fills the table without. */
+    /* Only what a captcha was solved for: nobody fills the table without. They are kept with the
+     * limits' counters: the table of used tokens is for tokens, which none of these may evict. */
     if (fr->c.verified != NULL && key_of(fr, &key)) {
-        fg_counters_consume(fg_runtime()->spent, key, &once, 1, fr->c.now.steady, &fr->arrived);
+        fg_counters_consume(fg_runtime()->counters, key, &once, 1, fr->c.now.steady, &fr->arrived);
     }
 }
 
@@ -58,7 +60,7 @@ int fg_repeat_known(const fg_request_t *fr)
 
     return (fr->verdict.reason == FG_CAPTCHA_MISSING || fr->verdict.reason == FG_CAPTCHA_EXPIRED) &&
            key_of(fr, &key) &&
-           !fg_counters_peek(fg_runtime()->spent, key, &once, fr->c.now.steady).admitted;
+           !fg_counters_peek(fg_runtime()->counters, key, &once, fr->c.now.steady).admitted;
 }
 
 /* What the application has answered with an error has not arrived. */
@@ -74,7 +76,7 @@ static int log_transaction(request_rec *r)
         fg_request_t *fr = ap_get_module_config(pass->request_config, &formguard_module);
 
         if (fr != NULL) {
-            fg_counters_refund(fg_runtime()->spent, &fr->arrived);
+            fg_counters_refund(fg_runtime()->counters, &fr->arrived);
             memset(&fr->arrived, 0, sizeof(fr->arrived));
         }
     }
