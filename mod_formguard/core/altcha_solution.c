@@ -20,12 +20,12 @@
 #define NONE 0x40
 
 #define SIX(c)                                                                                     \
-    ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                        \
-     : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                   \
-     : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                   \
-     : (c) == '+'               ? 62                                                               \
-     : (c) == '/'               ? 63                                                               \
-                                : NONE)
+    (unsigned char)((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                         \
+                    : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                    \
+                    : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                    \
+                    : (c) == '+'               ? 62                                                \
+                    : (c) == '/'               ? 63                                                \
+                                               : NONE)
 #define FOUR(c)    SIX(c), SIX((c) + 1), SIX((c) + 2), SIX((c) + 3)
 #define SIXTEEN(c) FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
 

@@ -55,7 +55,6 @@ static apr_uint64_t hash(const fg_secrets_t *secrets, const char *service, const
         secret_len = NAME_MAX_LEN - service_len;
     }
     memcpy(name, service, service_len);
-    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): hashed by its length */
     memcpy(name + service_len, secret, secret_len);
     return apr_siphash24(name, service_len + secret_len, secrets->header.secret);
 }
