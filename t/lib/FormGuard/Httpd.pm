@@ -326,6 +326,7 @@ sub restart
     my ($self, $how, %o) = @_;
     $how =~ /^(?:graceful|hard)\z/ or die "restart is graceful or hard, not $how\n";
     die "httpd -X knows no restart\n" if $ENV{FORMGUARD_WRAP};
+    $self->{process}->settle if $how eq 'hard';
     my $mark = $self->{log}->mark;
     my %old = map { $_ => 1 } $self->{process}->children;
     $self->{process}->kill($how eq 'graceful' ? 'USR1' : 'HUP') or die "httpd is not running\n";
