@@ -6,19 +6,23 @@
 
 #include <apr_strings.h>
 
-#define MAGIC   APR_UINT64_C(0x6667636c6f736532)
+#define MAGIC   APR_UINT64_C(0x6667636c6f736533)
 #define ENTRIES 1024
 #define REACH   16 /* how far from its place an entry may lie */
 
 /*
- * An entry is taken by its key and given up by setting `until` to 0. Who takes it writes the label
+ * An entry is taken by its key and given up by setting that to 0. Who takes it writes the label
  * first, under a key of its own (BUSY), so that no reader sees half of one.
+ *
+ * Between two looks at an entry it may have become another form's. Its time says whose it is: the
+ * upper 16 bits are those of the key, and no form gets the same time twice.
  */
 #define BUSY APR_UINT64_C(1)
+#define TAG  APR_UINT64_C(0xffff000000000000)
 
 typedef struct entry {
     _Atomic apr_uint64_t key;   /* 0: free; BUSY: being written */
-    _Atomic apr_uint64_t until; /* steady microseconds */
+    _Atomic apr_uint64_t until; /* tag of the key, steady microseconds */
     _Atomic apr_uint64_t full;  /* the counter that is over */
     char label[FG_CLOSURE_LABEL_MAX + 1];
 } entry_t;
@@ -65,15 +69,22 @@ fg_closures_t *fg_closures_attach(void *mem, apr_size_t size)
     return closures;
 }
 
-/* What memory says is never trusted to be a time, nor to be a text that ends. */
-
-static apr_uint64_t time_in(const _Atomic apr_uint64_t *word)
+static apr_uint64_t stamp(apr_uint64_t key, apr_time_t until)
 {
-    apr_uint64_t time = atomic_load(word);
-
-    return time <= APR_INT64_MAX ? time : 0;
+    return (key & TAG) | ((apr_uint64_t)until < ~TAG ? (apr_uint64_t)until : ~TAG);
 }
 
+static int is_of(apr_uint64_t stamp, apr_uint64_t key)
+{
+    return (stamp & TAG) == (key & TAG);
+}
+
+static apr_uint64_t time_in(apr_uint64_t stamp)
+{
+    return stamp & ~TAG;
+}
+
+/* Memory is never trusted to hold a text that ends. */
 static const char *label_of(const entry_t *e, apr_pool_t *pool)
 {
     return apr_pstrndup(pool, e->label, FG_CLOSURE_LABEL_MAX);
@@ -102,7 +113,7 @@ static entry_t *find(const fg_closures_t *closures, apr_uint64_t key)
     for (i = 0; i < REACH; i++) {
         const entry_t *e = &closures->entry[(key + i) % ENTRIES];
 
-        if (atomic_load(&e->key) == key) {
+        if (atomic_load(&e->key) == key && is_of(atomic_load(&e->until), key)) {
             return (entry_t *)(void *)e;
         }
     }
@@ -117,7 +128,7 @@ static int is_there_twice(const fg_closures_t *closures, apr_uint64_t key, const
     for (i = 0; i < REACH; i++) {
         const entry_t *e = &closures->entry[(key + i) % ENTRIES];
 
-        if (e != mine && atomic_load(&e->key) == key) {
+        if (e != mine && atomic_load(&e->key) == key && is_of(atomic_load(&e->until), key)) {
             return 1;
         }
     }
@@ -126,7 +137,7 @@ static int is_there_twice(const fg_closures_t *closures, apr_uint64_t key, const
 
 /* Take a free place. A process killed while it holds BUSY costs one entry of the table. */
 static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label,
-                  fg_counter_key_t full, apr_uint64_t until)
+                  fg_counter_key_t full, apr_time_t until)
 {
     unsigned int i;
 
@@ -138,7 +149,7 @@ static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label,
         if (atomic_compare_exchange_strong(&e->key, &free_key, BUSY)) {
             apr_cpystrn(e->label, label, sizeof(e->label));
             atomic_store(&e->full, full);
-            atomic_store(&e->until, until);
+            atomic_store(&e->until, stamp(key, until));
             atomic_store(&e->key, key);
             mine = key;
             /* Another closes it at this moment. Of two that meet one gives way at least; if both
@@ -150,25 +161,35 @@ static int insert(fg_closures_t *closures, apr_uint64_t key, const char *label,
     return 0;
 }
 
+/* Close a form that has an entry. @return as fg_closures_close(); -1: it is another's by now */
+static int prolong(entry_t *e, apr_uint64_t key, fg_counter_key_t full, apr_time_t now,
+                   apr_time_t until)
+{
+    const apr_uint64_t mine = stamp(key, until);
+    apr_uint64_t old = atomic_load(&e->until), next;
+    fg_counter_key_t was;
+
+    do {
+        if (!is_of(old, key)) {
+            return -1;
+        }
+        was = atomic_load(&e->full);
+        next = old < mine ? mine : old;
+    } while (!atomic_compare_exchange_strong(&e->until, &old, next));
+    /* `was` is ours, since the time has not changed meanwhile. */
+    atomic_compare_exchange_strong(&e->full, &was, full);
+    return time_in(old) <= (apr_uint64_t)now;
+}
+
 int fg_closures_close(fg_closures_t *closures, apr_uint64_t hash, const char *label,
                       fg_counter_key_t full, apr_time_t now, apr_time_t until)
 {
     apr_uint64_t key = key_of(hash);
     entry_t *e = find(closures, key);
-    int first;
+    int first = e != NULL ? prolong(e, key, full, now, until) : -1;
 
-    if (e != NULL) {
-        apr_uint64_t old = atomic_load(&e->until);
-
-        first = 0;
-        atomic_store(&e->full, full);
-        while ((old < (apr_uint64_t)until || old > APR_INT64_MAX) && !first) {
-            first = atomic_compare_exchange_strong(&e->until, &old, (apr_uint64_t)until);
-        }
-        first = first && (old <= (apr_uint64_t)now || old > APR_INT64_MAX);
-    }
-    else {
-        first = insert(closures, key, label, full, (apr_uint64_t)until);
+    if (first < 0) {
+        first = insert(closures, key, label, full, until);
     }
     raise_to(&closures->latest, (apr_uint64_t)until);
     lower_to(&closures->next, (apr_uint64_t)until);
@@ -183,15 +204,24 @@ int fg_closures_any(const fg_closures_t *closures, apr_time_t now)
 apr_interval_time_t fg_closures_left(const fg_closures_t *closures, apr_uint64_t hash,
                                      apr_time_t now)
 {
+    apr_uint64_t key = key_of(hash), until;
     const entry_t *e;
-    apr_uint64_t until;
 
     if (!fg_closures_any(closures, now)) {
         return 0;
     }
-    e = find(closures, key_of(hash));
-    until = e != NULL ? time_in(&e->until) : 0;
-    return until > (apr_uint64_t)now ? (apr_interval_time_t)(until - (apr_uint64_t)now) : 0;
+    e = find(closures, key);
+    until = e != NULL ? atomic_load(&e->until) : 0;
+    if (!is_of(until, key) || time_in(until) <= (apr_uint64_t)now) {
+        return 0;
+    }
+    return (apr_interval_time_t)(time_in(until) - (apr_uint64_t)now);
+}
+
+/* What was read of it since is of one and the same form. */
+static int has_stayed(const entry_t *e, apr_uint64_t key, apr_uint64_t until)
+{
+    return atomic_load(&e->key) == key && atomic_load(&e->until) == until;
 }
 
 const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool_t *pool)
@@ -208,21 +238,21 @@ const char *fg_closures_opened(fg_closures_t *closures, apr_time_t now, apr_pool
     for (i = 0; i < ENTRIES; i++) {
         entry_t *e = &closures->entry[i];
         apr_uint64_t key = atomic_load(&e->key);
-        apr_uint64_t until = time_in(&e->until);
+        apr_uint64_t until = key > BUSY ? atomic_load(&e->until) : 0;
 
-        if (key <= BUSY) {
+        if (key <= BUSY || !is_of(until, key)) {
             continue;
         }
-        if (until <= (apr_uint64_t)now) {
+        if (time_in(until) <= (apr_uint64_t)now) {
             const char *label = label_of(e, pool);
 
-            if (atomic_compare_exchange_strong(&e->key, &key, 0)) {
+            if (has_stayed(e, key, until) && atomic_compare_exchange_strong(&e->key, &key, 0)) {
                 lower_to(&closures->next, next); /* there may be more */
                 return label;
             }
         }
-        else if (later == 0 || until < later) {
-            later = until;
+        else if (later == 0 || time_in(until) < later) {
+            later = time_in(until);
         }
     }
     if (later != 0) {
@@ -239,11 +269,12 @@ int fg_closures_open(fg_closures_t *closures, const char *label, apr_time_t now,
     for (i = 0; i < ENTRIES; i++) {
         entry_t *e = &closures->entry[i];
         apr_uint64_t key = atomic_load(&e->key);
+        apr_uint64_t until = key > BUSY ? atomic_load(&e->until) : 0;
 
-        if (key > BUSY && time_in(&e->until) > (apr_uint64_t)now &&
+        if (key > BUSY && is_of(until, key) && time_in(until) > (apr_uint64_t)now &&
             strncmp(e->label, label, FG_CLOSURE_LABEL_MAX) == 0) {
             *full = atomic_load(&e->full);
-            if (atomic_compare_exchange_strong(&e->key, &key, 0)) {
+            if (has_stayed(e, key, until) && atomic_compare_exchange_strong(&e->key, &key, 0)) {
                 return 1;
             }
         }
@@ -260,12 +291,12 @@ apr_array_header_t *fg_closures_list(const fg_closures_t *closures, apr_time_t n
     for (i = 0; i < ENTRIES; i++) {
         const entry_t *e = &closures->entry[i];
         apr_uint64_t key = atomic_load(&e->key);
-        apr_uint64_t until = time_in(&e->until);
+        apr_uint64_t until = key > BUSY ? atomic_load(&e->until) : 0;
 
-        if (key > BUSY && until > (apr_uint64_t)now) {
-            fg_closure_t closure = {label_of(e, pool), (apr_time_t)until};
+        if (key > BUSY && is_of(until, key) && time_in(until) > (apr_uint64_t)now) {
+            fg_closure_t closure = {label_of(e, pool), (apr_time_t)time_in(until)};
 
-            if (atomic_load(&e->key) == key) { /* else the label may be another's */
+            if (has_stayed(e, key, until)) { /* else the label may be another's */
                 APR_ARRAY_PUSH(list, fg_closure_t) = closure;
             }
         }

@@ -120,6 +120,14 @@ static void join_processes(const pid_t pid[PROCESSES])
     }
 }
 
+/* How many children are killed: FORMGUARD_LONG of them, or these few. */
+static inline unsigned int race_kills(unsigned int few)
+{
+    const char *many = getenv("FORMGUARD_LONG");
+
+    return many ? (unsigned int)strtoul(many, NULL, 10) : few;
+}
+
 /* Start processes, kill one now and then and start it anew, until `kills`. Then they end. */
 static inline void run_and_kill(void *(*work)(void *), unsigned int kills, atomic_int *stop,
                                 void (*meanwhile)(void))
@@ -151,11 +159,13 @@ static inline void run_and_kill(void *(*work)(void *), unsigned int kills, atomi
 #pragma push_macro("atomic_exchange")
 #pragma push_macro("atomic_fetch_add")
 #pragma push_macro("atomic_compare_exchange_strong")
+#pragma push_macro("atomic_compare_exchange_weak")
 #undef atomic_load
 #undef atomic_store
 #undef atomic_exchange
 #undef atomic_fetch_add
 #undef atomic_compare_exchange_strong
+#undef atomic_compare_exchange_weak
 #define atomic_load(word) (stumble(0), atomic_load_explicit(word, memory_order_seq_cst))
 #define atomic_store(word, value)                                                                  \
     (stumble(1), atomic_store_explicit(word, value, memory_order_seq_cst))
@@ -166,5 +176,9 @@ static inline void run_and_kill(void *(*work)(void *), unsigned int kills, atomi
 #define atomic_compare_exchange_strong(word, old, new)                                             \
     (stumble(1), atomic_compare_exchange_strong_explicit(word, old, new, memory_order_seq_cst,     \
                                                          memory_order_seq_cst))
+
+#define atomic_compare_exchange_weak(word, old, new)                                               \
+    (stumble(1), atomic_compare_exchange_weak_explicit(word, old, new, memory_order_seq_cst,       \
+                                                       memory_order_seq_cst))
 
 #endif

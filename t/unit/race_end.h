@@ -5,3 +5,4 @@
 #pragma pop_macro("atomic_exchange")
 #pragma pop_macro("atomic_fetch_add")
 #pragma pop_macro("atomic_compare_exchange_strong")
+#pragma pop_macro("atomic_compare_exchange_weak")
