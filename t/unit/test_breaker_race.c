@@ -137,7 +137,7 @@ static void nothing(void)
 {
 }
 
-enum { KILLS = 150 };
+#define KILLS race_kills(150)
 
 /* Whatever a killed process had in hand, the breaker goes on opening and closing, and in the end
  * one probe closes it. */

@@ -169,7 +169,7 @@ static void *fight_for_the_state(void *number)
     return NULL;
 }
 
-enum { KILLS = 200 };
+#define KILLS race_kills(200)
 
 /* Whoever else there is goes on meanwhile. */
 static void find_some(void)

@@ -15,7 +15,9 @@
 #include "stats_read.c"
 #include "race_end.h"
 
-enum { HEAVY = 20, POSTS = 12000, KILLS = 120 };
+enum { HEAVY = 20, POSTS = 12000 };
+
+#define KILLS race_kills(120)
 
 typedef struct shared {
     atomic_ulong tried, heavy[HEAVY];

@@ -16,7 +16,9 @@
 #define SEC   APR_USEC_PER_SEC
 #define START (1000 * SEC)
 
-enum { CALLS = 15000, KILLS = 120, LINES_MAX = 1 << 20 };
+enum { CALLS = 15000, LINES_MAX = 1 << 20 };
+
+#define KILLS race_kills(120)
 
 typedef struct shared {
     atomic_llong clock;
