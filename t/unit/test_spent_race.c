@@ -107,7 +107,7 @@ static void nothing(void)
 {
 }
 
-/* One post at most is let through with each token, and who is killed leaves it spent or as it was. */
+/* One post at most is let through with each token; who is killed leaves it spent or as it was. */
 static void a_token_is_good_once_whoever_is_killed(void **state)
 {
     const unsigned int kills = race_kills(150);
