@@ -3,28 +3,27 @@
 #include <string.h>
 
 #include "apr_lib.h"
-#include "apr_strings.h"
 
 #include "module.h"
 
 APLOG_USE_MODULE(formguard);
 
 /* How closely a range of the header names the value: 0 not at all, 3 by itself. */
-static int closeness(const char *range, const char *value)
+static int closeness(const char *range, apr_size_t len, const char *value)
 {
-    apr_size_t len = strlen(range);
+    apr_size_t value_len;
 
-    if (strcmp(range, "*") == 0 || strcmp(range, "*/*") == 0) {
+    if (len > 0 && *range == '*' && (len == 1 || (len == 3 && memcmp(range, "*/*", 3) == 0))) {
         return 1;
     }
-    if (len > 2 && strcmp(range + len - 2, "/*") == 0) {
+    if (len > 2 && range[len - 2] == '/' && range[len - 1] == '*') {
         return strncasecmp(range, value, len - 1) == 0 ? 2 : 0;
     }
-    len = strlen(value);
-    if (strncasecmp(range, value, len) != 0) {
+    value_len = strlen(value);
+    if (len < value_len || strncasecmp(range, value, value_len) != 0) {
         return 0;
     }
-    return range[len] == '\0' || range[len] == '-' ? 3 : 0;
+    return len == value_len || range[value_len] == '-' ? 3 : 0;
 }
 
 /* `0.75` is 750; what is no quality is 1000. */
@@ -44,52 +43,53 @@ static int thousandths(const char *q)
     return value;
 }
 
-static int quality_of(char *item)
+/* From the first `;` of an item to the `,` or the end behind it, where `*p` is left. */
+static int quality_of(const char **p)
 {
-    char *last;
-    char *param;
     int quality = 1000;
 
-    if (apr_strtok(item, ";", &last) == NULL) {
-        return quality; /* nothing but semicolons, and `last` was not set */
-    }
-    while ((param = apr_strtok(NULL, ";", &last)) != NULL) {
-        while (apr_isspace(*param)) {
-            param++;
+    while (**p == ';') {
+        ++*p;
+        while (apr_isspace(**p)) {
+            ++*p;
         }
-        if ((param[0] == 'q' || param[0] == 'Q') && param[1] == '=') {
-            quality = thousandths(param + 2);
+        if (((*p)[0] == 'q' || (*p)[0] == 'Q') && (*p)[1] == '=') {
+            quality = thousandths(*p + 2);
         }
+        *p += strcspn(*p, ";,");
     }
     return quality;
 }
 
-int fg_accept_quality(apr_pool_t *pool, const char *header, const char *value)
+void fg_accept_qualities(const char *header, const char *const *values, int *qualities, int count)
 {
-    char *rest;
-    char *last;
-    char *item;
-    int best = 0;
-    int quality = 0;
+    int best[FG_ACCEPT_MAX] = {0};
+    const char *p = header;
+    int i;
 
-    if (header == NULL) {
-        return 1000;
+    for (i = 0; i < count; i++) {
+        qualities[i] = header == NULL ? 1000 : 0;
     }
-    rest = apr_pstrdup(pool, header);
-    for (item = apr_strtok(rest, ",", &last); item != NULL; item = apr_strtok(NULL, ",", &last)) {
-        int q;
-        int close;
+    while (p != NULL && *p != '\0') {
+        const char *range;
+        apr_size_t len;
+        int quality;
 
-        while (apr_isspace(*item)) {
-            item++;
+        while (*p == ',' || apr_isspace(*p)) {
+            p++;
         }
-        q = quality_of(item); /* also ends the item at its first semicolon */
-        item[strcspn(item, " \t")] = '\0';
-        close = closeness(item, value);
-        if (close > best || (close == best && close > 0 && q > quality)) {
-            best = close;
-            quality = q;
+        range = p;
+        len = strcspn(p, ";, \t");
+        p += len;
+        p += strcspn(p, ";,"); /* what stands behind a space */
+        quality = quality_of(&p);
+        for (i = 0; i < count; i++) {
+            int close = closeness(range, len, values[i]);
+
+            if (close > best[i] || (close == best[i] && close > 0 && quality > qualities[i])) {
+                best[i] = close;
+                qualities[i] = quality;
+            }
         }
     }
-    return quality;
 }

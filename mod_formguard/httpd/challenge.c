@@ -216,13 +216,13 @@ const char *fg_challenge_page(fg_request_t *fr, const fg_told_t *told)
     const char *kept = keep(fr);
     int language = told->language;
     const char *title = fr->repeat ? "repeat.title" : "challenge.title";
-    const fg_placeholder_t values[] = {{"lang", fg_pages_tag(language), 0},
-                                       {"title", fg_pages_text(language, title), 0},
-                                       {"text", fg_pages_text(language, text_key(fr, kept)), 0},
-                                       {"form", form(fr, told, kept), 1},
-                                       {"contact", told->contact, 0},
-                                       {"reference", told->reference, 0},
-                                       {NULL, NULL, 0}};
+    const char *const values[FG_SLOTS] = {[FG_SLOT_LANG] = fg_pages_tag(language),
+                                          [FG_SLOT_TITLE] = fg_pages_text(language, title),
+                                          [FG_SLOT_TEXT] =
+                                              fg_pages_text(language, text_key(fr, kept)),
+                                          [FG_SLOT_FORM] = form(fr, told, kept),
+                                          [FG_SLOT_CONTACT] = told->contact,
+                                          [FG_SLOT_REFERENCE] = told->reference};
 
     apr_table_setn(r->err_headers_out, "Content-Security-Policy", CSP);
     /* The application may look at Referer, but no other site learns of it. */

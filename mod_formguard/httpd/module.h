@@ -226,12 +226,44 @@ void fg_replay_insert(request_rec *r, fg_captured_body_t *body);
 /** Let the handlers of `r` (an ErrorDocument) see an empty body and nothing of the network. */
 void fg_replay_insert_empty(request_rec *r);
 
+/* --- template.c ------------------------------------------------------------------------------- */
+
+/** Where values go in a template: {{name}}. All are text but `form`, which is HTML of our own. */
+#define FG_SLOT_ROWS(X)                                                                            \
+    X(FG_SLOT_LANG, "lang")                                                                        \
+    X(FG_SLOT_TITLE, "title")                                                                      \
+    X(FG_SLOT_TEXT, "text")                                                                        \
+    X(FG_SLOT_RETRY, "retry")                                                                      \
+    X(FG_SLOT_BACK, "back")                                                                        \
+    X(FG_SLOT_CONTACT, "contact")                                                                  \
+    X(FG_SLOT_REFERENCE, "reference")                                                              \
+    X(FG_SLOT_TIME, "time")                                                                        \
+    X(FG_SLOT_STATUS, "status")                                                                    \
+    X(FG_SLOT_FORM, "form")
+
+typedef enum fg_slot {
+#define FG_SLOT_ENUM(slot, name) slot,
+    FG_SLOT_ROWS(FG_SLOT_ENUM)
+#undef FG_SLOT_ENUM
+        FG_SLOTS
+} fg_slot_t;
+
+typedef struct fg_template fg_template_t;
+
+/** Take a template apart. @param text lives as long as what is returned, which `pool` owns */
+const fg_template_t *fg_template_parse(const char *text, apr_pool_t *pool);
+
+/** A page, in `pool`. @param values by slot; they are escaped where they are text; NULL is "" */
+const char *fg_template_fill(const fg_template_t *template, const char *const values[FG_SLOTS],
+                             apr_pool_t *pool);
+
 /* --- respond.c, respond_json.c, pages.c, accept.c --------------------------------------------- */
 
 /** What a refused client is told, in its language; a sentence that does not apply is "". */
 typedef struct fg_told {
     int language;
     const char *key;       /**< of the reason */
+    const char *title;     /**< what happened, in a few words */
     const char *text;      /**< what happened */
     const char *retry;     /**< when to try again */
     const char *back;      /**< how to get back to the form */
@@ -259,13 +291,25 @@ const char *fg_respond_json(fg_request_t *fr, const fg_told_t *told);
 const char *fg_pages_load(const char *dir, apr_pool_t *pool);
 
 /** The index of the language (0: en) that an Accept-Language header asks for. */
-int fg_pages_language(apr_pool_t *pool, const char *accept_language);
+int fg_pages_language(const char *accept_language);
 
 /** The language's tag (`ja`). */
 const char *fg_pages_tag(int language);
 
 /** A text by its key; "" if there is none. */
 const char *fg_pages_text(int language, const char *key);
+
+/** What a visitor is told of a reason. */
+typedef struct fg_about {
+    const char *title;
+    const char *text;
+} fg_about_t;
+
+/** In place of a reason: refused, and one like it has arrived. */
+#define FG_ABOUT_REPEAT FG_REASON_COUNT
+
+/** The texts of a reason, or FG_ABOUT_REPEAT; "" if there is none. */
+const fg_about_t *fg_pages_about(int language, fg_reason_t reason);
 
 /** A text by its key with `value` where it says %s; "" if there is no value. */
 const char *fg_pages_text_with(apr_pool_t *pool, int language, const char *key, const char *value);
@@ -280,15 +324,8 @@ const char *fg_pages_time(apr_pool_t *pool, apr_time_t now);
 /** The refusal page, in `pool`. */
 const char *fg_pages_refusal(apr_pool_t *pool, const fg_told_t *told, int status);
 
-/** A value in a page. */
-typedef struct fg_placeholder {
-    const char *name;  /**< what the template says between {{ and }}; NULL in the last one */
-    const char *value; /**< text */
-    int markup;        /**< 1: HTML of our own, not to be escaped */
-} fg_placeholder_t;
-
-/** The challenge page, in `pool`. */
-const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values);
+/** The challenge page, in `pool`. @param values as for fg_template_fill() */
+const char *fg_pages_challenge(apr_pool_t *pool, const char *const values[FG_SLOTS]);
 
 /** A script of ours, by its name: of the challenge page, or of pages that FormGuardInject adds to.
  * @return NULL: there is none */
@@ -297,13 +334,17 @@ const char *fg_pages_script(const char *name);
 /** A widget for FormGuardCaptcha altcha, where ALTCHA's is not installed. */
 const char *fg_pages_widget(void);
 
+/** The most values that fg_accept_qualities() is asked for. */
+#define FG_ACCEPT_MAX 4
+
 /**
- * Quality an Accept or Accept-Language header gives to a value, in thousandths (RFC 9110 12.4.2).
- * @param header the header's value, or NULL: everything is welcome
- * @param value  `text/html`, or `ja` (which also matches `ja-JP`)
- * @return 0 to 1000; the most specific range counts
+ * Qualities an Accept or Accept-Language header gives to values, in thousandths (RFC 9110 12.4.2):
+ * 0 to 1000; of each the most specific range counts.
+ * @param header    the header's value, or NULL: everything is welcome
+ * @param values    `text/html`, or `ja` (which also matches `ja-JP`); FG_ACCEPT_MAX at most
+ * @param qualities filled in, one for each value
  */
-int fg_accept_quality(apr_pool_t *pool, const char *header, const char *value);
+void fg_accept_qualities(const char *header, const char *const *values, int *qualities, int count);
 
 /* --- cors.c ----------------------------------------------------------------------------------- */
 

@@ -22,11 +22,16 @@ typedef struct language {
     const char *tag;
     const char *file;
     apr_hash_t *texts;
+    fg_about_t about[FG_ABOUT_REPEAT + 1]; /* `texts` once more, by reason */
 } language_t;
 
-static language_t languages[] = {{"en", "texts.en", NULL}, {"ja", "texts.ja", NULL}};
-static const char *refusal_template;
-static const char *challenge_template;
+static language_t languages[] = {{.tag = "en", .file = "texts.en"},
+                                 {.tag = "ja", .file = "texts.ja"}};
+
+#define LANGUAGES (int)(sizeof(languages) / sizeof(languages[0]))
+
+static const fg_template_t *refusal_template;
+static const fg_template_t *challenge_template;
 static const char *plain_widget;
 
 /* --- loading ---------------------------------------------------------------------------------- */
@@ -112,50 +117,92 @@ static const char *parse_texts(apr_hash_t *texts, const char *data, const char *
     return NULL;
 }
 
-const char *fg_pages_load(const char *dir, apr_pool_t *pool)
+static const char *load_template(const fg_template_t **template, const char *dir, const char *name,
+                                 apr_pool_t *pool)
 {
-    const char *error = load(&refusal_template, dir, "refusal.html", pool);
-    apr_size_t i;
+    const char *text;
+    const char *error = load(&text, dir, name, pool);
 
     if (error == NULL) {
-        error = load(&challenge_template, dir, "challenge.html", pool);
+        *template = fg_template_parse(text, pool);
+    }
+    return error;
+}
+
+static const char *text_of(const language_t *language, const char *key)
+{
+    const char *text = apr_hash_get(language->texts, key, APR_HASH_KEY_STRING);
+
+    return text != NULL ? text : "";
+}
+
+static void find_reasons(language_t *language, apr_pool_t *pool)
+{
+    int i;
+
+    for (i = 0; i <= FG_ABOUT_REPEAT; i++) {
+        const char *key = i == FG_ABOUT_REPEAT ? "repeat" : fg_reason((fg_reason_t)i)->key;
+
+        language->about[i].title = text_of(language, apr_pstrcat(pool, key, ".title", NULL));
+        language->about[i].text = text_of(language, apr_pstrcat(pool, key, ".text", NULL));
+    }
+}
+
+static const char *load_texts(language_t *language, const char *dir, apr_pool_t *pool)
+{
+    const char *data;
+    const char *error;
+
+    /* A provider's file need not hold every text: ours are below it. */
+    language->texts = apr_hash_make(pool);
+    error = parse_texts(language->texts, embedded(language->file), language->file, pool);
+    if (error == NULL) {
+        error = load(&data, dir, language->file, pool);
+    }
+    if (error == NULL) {
+        error = parse_texts(language->texts, data, language->file, pool);
+    }
+    if (error == NULL) {
+        find_reasons(language, pool);
+    }
+    return error;
+}
+
+const char *fg_pages_load(const char *dir, apr_pool_t *pool)
+{
+    const char *error = load_template(&refusal_template, dir, "refusal.html", pool);
+    int i;
+
+    if (error == NULL) {
+        error = load_template(&challenge_template, dir, "challenge.html", pool);
     }
     plain_widget =
         apr_pstrcat(pool, embedded("plain.js"), embedded("solver.js"), embedded("form.js"), NULL);
 
-    for (i = 0; i < sizeof(languages) / sizeof(languages[0]) && error == NULL; i++) {
-        const char *data;
-
-        /* A provider's file need not hold every text: ours are below it. */
-        languages[i].texts = apr_hash_make(pool);
-        error =
-            parse_texts(languages[i].texts, embedded(languages[i].file), languages[i].file, pool);
-        if (error == NULL) {
-            error = load(&data, dir, languages[i].file, pool);
-        }
-        if (error == NULL) {
-            error = parse_texts(languages[i].texts, data, languages[i].file, pool);
-        }
+    for (i = 0; i < LANGUAGES && error == NULL; i++) {
+        error = load_texts(&languages[i], dir, pool);
     }
     return error;
 }
 
 /* --- using ------------------------------------------------------------------------------------ */
 
-int fg_pages_language(apr_pool_t *pool, const char *accept_language)
+int fg_pages_language(const char *accept_language)
 {
-    int count = (int)(sizeof(languages) / sizeof(languages[0]));
+    const char *tags[LANGUAGES];
+    int quality[LANGUAGES];
     int chosen = 0;
-    int best = 0;
     int i;
 
-    for (i = 0; accept_language != NULL && i < count; i++) {
-        int quality = fg_accept_quality(pool, accept_language, languages[i].tag);
-
-        if (quality > best) {
-            best = quality;
-            chosen = i;
-        }
+    if (accept_language == NULL) {
+        return 0;
+    }
+    for (i = 0; i < LANGUAGES; i++) {
+        tags[i] = languages[i].tag;
+    }
+    fg_accept_qualities(accept_language, tags, quality, LANGUAGES);
+    for (i = 1; i < LANGUAGES; i++) {
+        chosen = quality[i] > quality[chosen] ? i : chosen;
     }
     return chosen;
 }
@@ -167,19 +214,34 @@ const char *fg_pages_tag(int language)
 
 const char *fg_pages_text(int language, const char *key)
 {
-    const char *text = apr_hash_get(languages[language].texts, key, APR_HASH_KEY_STRING);
-
-    return text != NULL ? text : "";
+    return text_of(&languages[language], key);
 }
 
-/* A text of a provider's is never a format: the first `mark` gives way to the value. */
+const fg_about_t *fg_pages_about(int language, fg_reason_t reason)
+{
+    return &languages[language].about[reason];
+}
+
+/* A text of a provider's is never a format: the first `mark`, two bytes, gives way to the value. */
 static const char *put(apr_pool_t *pool, const char *text, const char *mark, const char *value)
 {
     const char *at = strstr(text, mark);
+    apr_size_t before;
+    apr_size_t len;
+    apr_size_t after;
+    char *out;
 
-    return at == NULL ? text
-                      : apr_pstrcat(pool, apr_pstrmemdup(pool, text, (apr_size_t)(at - text)),
-                                    value, at + strlen(mark), NULL);
+    if (at == NULL) {
+        return text;
+    }
+    before = (apr_size_t)(at - text);
+    len = strlen(value);
+    after = strlen(at + 2) + 1;
+    out = apr_palloc(pool, before + len + after);
+    memcpy(out, text, before);
+    memcpy(out + before, value, len);
+    memcpy(out + before + len, at + 2, after);
+    return out;
 }
 
 const char *fg_pages_text_with(apr_pool_t *pool, int language, const char *key, const char *value)
@@ -189,33 +251,43 @@ const char *fg_pages_text_with(apr_pool_t *pool, int language, const char *key, 
 
 typedef enum precision { MINUTE, DAY_MINUTE, DAY_SECOND } precision_t;
 
+/* A separator, unless it is 0, and two digits. */
+static char *two_digits(char *out, char separator, int number)
+{
+    if (separator != '\0') {
+        *out++ = separator;
+    }
+    *out++ = (char)('0' + number / 10 % 10);
+    *out++ = (char)('0' + number % 10);
+    return out;
+}
+
 /* In the server's zone, with the zone's name: nothing tells where the visitor is. */
 static const char *local_time(apr_pool_t *pool, apr_time_t at, precision_t precision)
 {
     time_t seconds = (time_t)apr_time_sec(at);
-    char clock[80];
-    char zone[40];
+    char clock[sizeof("2026-11-22 14:32:10")];
+    char *p = clock;
     struct tm tm;
-    size_t len;
 
-    if (localtime_r(&seconds, &tm) == NULL || strftime(zone, sizeof(zone), "%Z", &tm) == 0) {
+    if (localtime_r(&seconds, &tm) == NULL || tm.tm_zone == NULL || *tm.tm_zone == '\0') {
         return "";
     }
-    switch (precision) {
-    case MINUTE:
-        len = strftime(clock, sizeof(clock), "%H:%M", &tm);
-        break;
-    case DAY_MINUTE:
-        len = strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M", &tm);
-        break;
-    default:
-        len = strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S", &tm);
+    if (precision != MINUTE) {
+        p = two_digits(p, '\0', (tm.tm_year + 1900) / 100);
+        p = two_digits(p, '\0', tm.tm_year % 100);
+        p = two_digits(p, '-', tm.tm_mon + 1);
+        p = two_digits(p, '-', tm.tm_mday);
+        *p++ = ' ';
     }
-    if (len == 0) {
-        return "";
+    p = two_digits(p, '\0', tm.tm_hour);
+    p = two_digits(p, ':', tm.tm_min);
+    if (precision == DAY_SECOND) {
+        p = two_digits(p, ':', tm.tm_sec);
     }
+    *p = '\0';
     /* Zones without a name are called `+03`. */
-    return apr_pstrcat(pool, clock, apr_isalpha(*zone) ? " " : " UTC", zone, NULL);
+    return apr_pstrcat(pool, clock, apr_isalpha(*tm.tm_zone) ? " " : " UTC", tm.tm_zone, NULL);
 }
 
 const char *fg_pages_time(apr_pool_t *pool, apr_time_t now)
@@ -228,7 +300,8 @@ const char *fg_pages_retry(apr_pool_t *pool, int language, apr_int64_t seconds, 
     const char *key = "retry.seconds";
     /* No minute too early. */
     apr_time_t at = now + apr_time_from_sec(seconds + 59);
-    const char *clock = local_time(pool, at, seconds > 12 * 3600 ? DAY_MINUTE : MINUTE);
+    precision_t precision = seconds > 12 * 3600 ? DAY_MINUTE : MINUTE;
+    const char *text;
 
     if (seconds <= 0) {
         return "";
@@ -248,61 +321,29 @@ const char *fg_pages_retry(apr_pool_t *pool, int language, apr_int64_t seconds, 
     else if (seconds == 1) {
         seconds = 2; /* the text is for several */
     }
-    return put(pool,
-               put(pool, fg_pages_text(language, key), "%d",
-                   apr_psprintf(pool, "%" APR_INT64_T_FMT, seconds)),
-               "%t", clock);
-}
-
-/* Put values, escaped unless they are markup of ours, where the template says {{name}}. */
-static const char *fill(apr_pool_t *pool, const char *template, const fg_placeholder_t *values)
-{
-    apr_array_header_t *parts = apr_array_make(pool, 24, sizeof(const char *));
-    const char *rest = template;
-    const char *open;
-
-    while ((open = strstr(rest, "{{")) != NULL) {
-        const char *close = strstr(open, "}}");
-        const fg_placeholder_t *p;
-
-        if (close == NULL) {
-            break;
-        }
-        APR_ARRAY_PUSH(parts, const char *) = apr_pstrmemdup(pool, rest, (apr_size_t)(open - rest));
-        for (p = values; p->name != NULL; p++) {
-            apr_size_t len = strlen(p->name);
-
-            if (len == (apr_size_t)(close - open - 2) && memcmp(open + 2, p->name, len) == 0) {
-                APR_ARRAY_PUSH(parts, const char *) =
-                    p->markup ? p->value : ap_escape_html(pool, p->value);
-            }
-        }
-        rest = close + 2;
-    }
-    APR_ARRAY_PUSH(parts, const char *) = rest;
-    return apr_array_pstrcat(pool, parts, '\0');
+    text = put(pool, fg_pages_text(language, key), "%d", apr_off_t_toa(pool, (apr_off_t)seconds));
+    return strstr(text, "%t") != NULL ? put(pool, text, "%t", local_time(pool, at, precision))
+                                      : text;
 }
 
 const char *fg_pages_refusal(apr_pool_t *pool, const fg_told_t *told, int status)
 {
-    const fg_placeholder_t values[] = {
-        {"lang", fg_pages_tag(told->language), 0},
-        {"title", fg_pages_text(told->language, apr_pstrcat(pool, told->key, ".title", NULL)), 0},
-        {"text", told->text, 0},
-        {"retry", told->retry, 0},
-        {"back", told->back, 0},
-        {"contact", told->contact, 0},
-        {"reference", told->reference, 0},
-        {"time", told->time, 0},
-        {"status", ap_get_status_line(status), 0},
-        {NULL, NULL, 0}};
+    const char *const values[FG_SLOTS] = {[FG_SLOT_LANG] = fg_pages_tag(told->language),
+                                          [FG_SLOT_TITLE] = told->title,
+                                          [FG_SLOT_TEXT] = told->text,
+                                          [FG_SLOT_RETRY] = told->retry,
+                                          [FG_SLOT_BACK] = told->back,
+                                          [FG_SLOT_CONTACT] = told->contact,
+                                          [FG_SLOT_REFERENCE] = told->reference,
+                                          [FG_SLOT_TIME] = told->time,
+                                          [FG_SLOT_STATUS] = ap_get_status_line(status)};
 
-    return fill(pool, refusal_template, values);
+    return fg_template_fill(refusal_template, values, pool);
 }
 
-const char *fg_pages_challenge(apr_pool_t *pool, const fg_placeholder_t *values)
+const char *fg_pages_challenge(apr_pool_t *pool, const char *const values[FG_SLOTS])
 {
-    return fill(pool, challenge_template, values);
+    return fg_template_fill(challenge_template, values, pool);
 }
 
 const char *fg_pages_script(const char *name)
