@@ -111,24 +111,28 @@ const char *fg_period_parse(apr_interval_time_t *period, const char *text)
 const char *fg_period_text(apr_interval_time_t period, apr_pool_t *pool)
 {
     apr_int64_t seconds = apr_time_sec(period);
+    char unit[2] = "";
     apr_size_t i = 0;
 
     if (period <= 0) {
         return "0s";
     }
     if (apr_time_usec(period) != 0) {
-        return apr_psprintf(pool, "%" APR_INT64_T_FMT "ms", (period + 999) / 1000);
+        return apr_pstrcat(pool, apr_off_t_toa(pool, (apr_off_t)((period + 999) / 1000)), "ms",
+                           NULL);
     }
     while (seconds % units[i].seconds) {
         i++;
     }
-    return apr_psprintf(pool, "%" APR_INT64_T_FMT "%c", seconds / units[i].seconds,
-                        units[i].letter);
+    unit[0] = units[i].letter;
+    return apr_pstrcat(pool, apr_off_t_toa(pool, (apr_off_t)(seconds / units[i].seconds)), unit,
+                       NULL);
 }
 
 const char *fg_rate_text(const fg_rate_t *rate, apr_pool_t *pool)
 {
-    return apr_psprintf(pool, "%u/%s", rate->count, fg_period_text(rate->period, pool));
+    return apr_pstrcat(pool, apr_off_t_toa(pool, (apr_off_t)rate->count), "/",
+                       fg_period_text(rate->period, pool), NULL);
 }
 
 /* A period no rate has must not divide by zero. */

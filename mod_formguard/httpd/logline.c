@@ -36,8 +36,8 @@ static const char *rule_of(const fg_verdict_t *verdict, apr_pool_t *pool)
         text = apr_pstrcat(pool, text, " challenged-by=\"", verdict->challenged_by, "\"", NULL);
     }
     if (verdict->has_count) {
-        text = apr_psprintf(pool, "%s count=%u rate=%s", text, verdict->count,
-                            fg_rate_text(&rate, pool));
+        text = apr_pstrcat(pool, text, " count=", apr_off_t_toa(pool, (apr_off_t)verdict->count),
+                           " rate=", fg_rate_text(&rate, pool), NULL);
     }
     if (verdict->has_score) {
         text = apr_psprintf(pool, "%s score=%.2f", text, verdict->score);
@@ -185,13 +185,14 @@ void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kin
            : kind == FG_LOG_CLOSED ? "closes its form, refused"
                                    : "refused";
     if (!accepted) {
-        what = verdict->status >= 100
-                   ? apr_psprintf(r->pool, "%s %d: %s", what, verdict->status, reason->words)
-                   : apr_psprintf(r->pool, "%s: %s", what, reason->words);
+        what = apr_pstrcat(r->pool, what, verdict->status >= 100 ? " " : "",
+                           verdict->status >= 100 ? apr_itoa(r->pool, verdict->status) : "", ": ",
+                           reason->words, NULL);
     }
     if (verdict->retry_after > 0) {
-        retry = apr_psprintf(r->pool, " retry=%" APR_TIME_T_FMT "s",
-                             apr_time_sec(verdict->retry_after + APR_USEC_PER_SEC - 1));
+        retry = apr_pstrcat(r->pool,
+                            " retry=", apr_off_t_toa(r->pool, (apr_off_t)fg_respond_retry(verdict)),
+                            "s", NULL);
     }
     ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s%s%s%s",
                   reason->tag, what, rule_of(verdict, r->pool), country_of(verdict),
