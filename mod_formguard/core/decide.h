@@ -89,8 +89,8 @@ typedef struct fg_layer {
 
 /** One post to be judged. The caller fills in all but the last part. */
 struct fg_case {
-    fg_layer_t layer[2]; /**< outermost first; `active` where method and path are guarded */
-    int layers;          /**< 1 or 2 */
+    fg_layer_t layer[FG_LAYERS]; /**< outermost first; `active` where method and path are guarded */
+    int layers;                  /**< 1 or 2 */
     fg_counters_t *counters;
     const fg_server_ops_t *ops;
     void *baton; /**< the server's own */

@@ -98,20 +98,10 @@ void fg_decide_refund(fg_case_t *c, const fg_layer_t *layer)
     }
 }
 
-static void fill_count(fg_verdict_t *verdict, const fg_limit_t *limit, const fg_rate_t *rate,
-                       const fg_count_t *count)
-{
-    verdict->rule = limit->text;
-    verdict->has_count = 1;
-    verdict->count = count->used;
-    verdict->rate_count = rate->count;
-    verdict->period = rate->period;
-    verdict->retry_after = count->retry_after;
-}
-
-/* Charge every rate of one limit. The first that is full takes the limit's own charges back. */
-static fg_step_t charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_limit_t *limit,
-                              const fg_submission_t *submission, fg_verdict_t *verdict)
+/* Charge every rate of one limit. The first that is full takes the limit's own charges back.
+ * @return that rate, and its `count`; NULL: there is room in all of them */
+static const fg_rate_t *charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_limit_t *limit,
+                                     const fg_submission_t *submission, fg_count_t *count)
 {
     unsigned char buffer[FIELD_KEY_MAX];
     const void *value;
@@ -122,26 +112,38 @@ static fg_step_t charge_limit(fg_case_t *c, const fg_layer_t *layer, const fg_li
 
     if (len == 0) {
         trace(c, "limit %s: does not count this post", limit->text);
-        return GO_ON;
+        return NULL;
     }
     rule = counted_in(c, limit);
     for (i = 0; i < limit->rates->nelts; i++) {
         const fg_rate_t *rate = &APR_ARRAY_IDX(limit->rates, i, fg_rate_t);
         charged_t *charged = apr_array_push(c->charges);
         fg_counter_key_t key = fg_counters_key(c->counters, rule, (unsigned int)i, value, len);
-        fg_count_t count = fg_counters_consume(c->counters, key, rate, limit->weight, c->now.steady,
-                                               &charged->charge);
 
+        *count = fg_counters_consume(c->counters, key, rate, limit->weight, c->now.steady,
+                                     &charged->charge);
         charged->layer = layer;
-        trace(c, "limit %s: %u of %s", limit->text, count.used, fg_rate_text(rate, c->pool));
-        if (!count.admitted) {
+        trace(c, "limit %s: %u of %s", limit->text, count->used, fg_rate_text(rate, c->pool));
+        if (!count->admitted) {
             fg_decide_refund_from(c, first);
             c->full = key;
-            fill_count(verdict, limit, rate, &count);
-            return fg_decide_refuse(verdict, FG_LIMIT, NULL);
+            return rate;
         }
     }
-    return GO_ON;
+    return NULL;
+}
+
+/* `full`, which is the verdict so far, for a limit whose `rate` holds all it may. */
+static void fill_count(fg_verdict_t *full, const fg_limit_t *limit, const fg_rate_t *rate,
+                       const fg_count_t *count)
+{
+    full->rule = limit->text;
+    full->has_count = 1;
+    full->count = count->used;
+    full->rate_count = rate->count;
+    full->period = rate->period;
+    full->retry_after = count->retry_after;
+    fg_decide_refuse(full, FG_LIMIT, NULL);
 }
 
 apr_uint64_t fg_decide_form_key(const fg_case_t *c)
@@ -175,15 +177,19 @@ fg_step_t fg_decide_limits(fg_case_t *c, fg_layer_t *layer, fg_count_when_t when
 
     for (i = 0; i < limits->nelts; i++) {
         const fg_limit_t *limit = &APR_ARRAY_IDX(limits, i, fg_limit_t);
+        const fg_rate_t *rate;
+        fg_count_t count;
         fg_verdict_t full;
 
         if (limit->when != when) {
             continue;
         }
-        full = *verdict;
-        if (charge_limit(c, layer, limit, submission, &full) == GO_ON) {
+        rate = charge_limit(c, layer, limit, submission, &count);
+        if (rate == NULL) {
             continue;
         }
+        full = *verdict;
+        fill_count(&full, limit, rate, &count);
         if (limit->action == FG_ACT_CLOSE) {
             close_form(c, layer, limit, &full);
         }

@@ -205,11 +205,6 @@ fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, ap
 
 /* --- getters: here are the defaults ----------------------------------------------------------- */
 
-fg_mode_t fg_policy_mode(const fg_policy_t *policy)
-{
-    return policy->mode.mode == FG_MODE_UNSET ? FG_MODE_OFF : policy->mode.mode;
-}
-
 const fg_captcha_provider_t *fg_policy_captcha(const fg_policy_t *policy)
 {
     return policy->captcha == &fg_captcha_off ? NULL : policy->captcha;

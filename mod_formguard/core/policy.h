@@ -314,9 +314,12 @@ fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
 /** 1 if no line of ours is in either layer. */
 int fg_policy_stack_is_empty(const fg_policy_stack_t *stack);
 
+/** Policies in force for a request, at most. */
+#define FG_LAYERS 2
+
 /** The policies in force for a request, outermost first. A post is judged under each. */
 typedef struct fg_policy_layers {
-    const fg_policy_t *layer[2];
+    const fg_policy_t *layer[FG_LAYERS];
     int count; /**< 1 or 2 */
 } fg_policy_layers_t;
 
@@ -337,7 +340,10 @@ int fg_policy_injects(const fg_policy_stack_t *stack);
 fg_override_t fg_policy_override(const fg_policy_t *server);
 
 /** On, Off or DetectionOnly; never unset. */
-fg_mode_t fg_policy_mode(const fg_policy_t *policy);
+static inline fg_mode_t fg_policy_mode(const fg_policy_t *policy)
+{
+    return policy->mode.mode == FG_MODE_UNSET ? FG_MODE_OFF : policy->mode.mode;
+}
 
 /** 1 if no limit, country rule, captcha or FormGuardDeny is set: the default limit applies. */
 int fg_policy_is_bare(const fg_policy_t *policy);

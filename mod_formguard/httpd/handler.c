@@ -389,40 +389,54 @@ static const fg_policy_stack_t *add_stack(const fg_policy_stack_t *asked,
 
 /* Which of the policies in force guard this request. @return 0 if none does */
 static int guarding_layers(request_rec *r, const char *method, const fg_policy_layers_t *layers,
-                           const fg_request_t *earlier, fg_case_t *c)
+                           const fg_request_t *earlier, int active[FG_LAYERS])
 {
     int guarding = 0;
     int i;
 
-    c->layers = layers->count;
     for (i = 0; i < layers->count; i++) {
         const fg_policy_t *policy = layers->layer[i];
 
-        c->layer[i].policy = policy;
-        c->layer[i].active =
-            fg_policy_mode(policy) != FG_MODE_OFF &&
-            ((earlier != NULL && i < earlier->c.layers && earlier->c.layer[i].active) ||
-             (fg_policy_guards_method(policy, method) && fg_facts_path_guarded(r, policy)));
-        guarding |= c->layer[i].active;
+        active[i] = fg_policy_mode(policy) != FG_MODE_OFF &&
+                    ((earlier != NULL && i < earlier->c.layers && earlier->c.layer[i].active) ||
+                     (fg_policy_guards_method(policy, method) && fg_facts_path_guarded(r, policy)));
+        guarding |= active[i];
     }
     return guarding;
 }
 
-/* 1 if a layer that guards this pass denies every post. */
-static int is_denied(request_rec *r, const fg_policy_stack_t *stack, fg_case_t *c)
+/* The state of a request that is to be judged. */
+static fg_request_t *start(request_rec *r, const fg_policy_stack_t *stack,
+                           const fg_policy_layers_t *layers, const int active[FG_LAYERS],
+                           const char *path)
 {
-    fg_policy_layers_t layers;
+    fg_request_t *fr = apr_pcalloc(r->pool, sizeof(*fr));
+    int i;
+
+    fr->r = r;
+    fr->stack = stack;
+    fr->path = path;
+    fr->c.layers = layers->count;
+    for (i = 0; i < layers->count; i++) {
+        fr->c.layer[i].policy = layers->layer[i];
+        fr->c.layer[i].active = active[i];
+    }
+    ap_set_module_config(r->request_config, &formguard_module, fr);
+    return fr;
+}
+
+/* 1 if a layer that guards this pass denies every post; `active`: which. */
+static int is_denied(request_rec *r, const fg_policy_layers_t *layers, int active[FG_LAYERS])
+{
     int denied = 0;
     int i;
 
-    fg_policy_resolve(stack, &layers, r->pool);
-    guarding_layers(r, r->method, &layers, NULL, c);
-    for (i = 0; i < c->layers; i++) {
-        const fg_policy_t *policy = c->layer[i].policy;
+    guarding_layers(r, r->method, layers, NULL, active);
+    for (i = 0; i < layers->count; i++) {
+        const fg_policy_t *policy = layers->layer[i];
 
-        c->layer[i].active = c->layer[i].active && policy->deny == FG_MODE_ON &&
-                             fg_policy_mode(policy) == FG_MODE_ON;
-        denied |= c->layer[i].active;
+        active[i] = active[i] && policy->deny == FG_MODE_ON && fg_policy_mode(policy) == FG_MODE_ON;
+        denied |= active[i];
     }
     return denied;
 }
@@ -432,20 +446,16 @@ static int is_denied(request_rec *r, const fg_policy_stack_t *stack, fg_case_t *
 static int deny_later_pass(request_rec *r, const fg_request_t *earlier)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
+    fg_policy_layers_t layers;
+    int active[FG_LAYERS];
     fg_request_t *fr;
-    fg_case_t c;
 
-    memset(&c, 0, sizeof(c));
-    if (earlier->verdict.reason == FG_DENY || !is_denied(r, stack, &c)) {
+    fg_policy_resolve(stack, &layers, r->pool);
+    if (earlier->verdict.reason == FG_DENY || !is_denied(r, &layers, active)) {
         return DECLINED;
     }
-    fr = apr_pcalloc(r->pool, sizeof(*fr));
-    fr->r = r;
-    fr->stack = stack;
-    fr->c = c;
-    fr->path = earlier->path;
+    fr = start(r, stack, &layers, active, earlier->path);
     fr->body = earlier->body;
-    ap_set_module_config(r->request_config, &formguard_module, fr);
     decide(fr);
     return carry_out(fr);
 }
@@ -484,10 +494,9 @@ static void hide_body(request_rec *r, const fg_policy_layers_t *layers)
 {
     const char *posted =
         r->prev != NULL ? apr_table_get(r->prev->subprocess_env, "REQUEST_METHOD") : NULL;
-    fg_case_t c;
+    int active[FG_LAYERS];
 
-    memset(&c, 0, sizeof(c));
-    if (posted != NULL && has_body(r) && guarding_layers(r, posted, layers, NULL, &c)) {
+    if (posted != NULL && has_body(r) && guarding_layers(r, posted, layers, NULL, active)) {
         leave_body(r->connection);
         fg_replay_insert_empty(r);
     }
@@ -505,9 +514,9 @@ int fg_handler(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
     fg_policy_layers_t layers;
+    int active[FG_LAYERS];
     fg_request_t *earlier;
     fg_request_t *fr;
-    fg_case_t c;
 
     if (r->main != NULL || fg_status_opens(r)) {
         return DECLINED;
@@ -526,17 +535,11 @@ int fg_handler(request_rec *r)
         return unguarded(r);
     }
     fg_policy_resolve(stack, &layers, r->pool);
-    memset(&c, 0, sizeof(c));
-    if (!guarding_layers(r, r->method, &layers, earlier, &c)) {
+    if (!guarding_layers(r, r->method, &layers, earlier, active)) {
         hide_body(r, &layers);
         return unguarded(r);
     }
-    fr = apr_pcalloc(r->pool, sizeof(*fr));
-    fr->r = r;
-    fr->stack = stack;
-    fr->c = c;
-    fr->path = fg_facts_path(r);
-    ap_set_module_config(r->request_config, &formguard_module, fr);
+    fr = start(r, stack, &layers, active, fg_facts_path(r));
     if (redirects(r)) {
         /* Judged where it leads: rules may stand there that are not seen from here. */
         fr->deferred = 1;
