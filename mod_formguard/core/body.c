@@ -124,7 +124,7 @@ void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len)
     apr_size_t room = body->caps.value_kept - body->value_len;
 
     if (body->value == NULL) {
-        body->value = apr_palloc(body->pool, body->caps.value_kept + 1);
+        body->value = apr_palloc(body->pool, body->caps.value_kept + FG_BODY_PAD);
     }
     body->total_len += len;
     if (len > room) {

@@ -12,6 +12,9 @@
 typedef fg_body_status_t fg_body_feed_fn(fg_body_t *body, const char *data, apr_size_t len);
 typedef fg_body_status_t fg_body_finish_fn(fg_body_t *body);
 
+/** Bytes behind a value as long as it may be: for the NUL, and for who works block by block. */
+#define FG_BODY_PAD 16
+
 struct fg_body {
     fg_body_status_t status;
     fg_body_caps_t caps;
@@ -31,7 +34,7 @@ struct fg_body {
     char *name; /**< caps.name_len + 1 bytes */
     apr_size_t name_len;
     apr_pool_t *pool;
-    char *value; /**< caps.value_kept + 1 bytes; NULL: there was none yet */
+    char *value; /**< caps.value_kept + FG_BODY_PAD bytes; NULL: there was none yet */
     apr_size_t value_len;
     apr_size_t total_len;
     unsigned int fields; /**< counted so far, those PHP drops included, as PHP counts */

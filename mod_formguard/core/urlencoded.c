@@ -15,7 +15,7 @@ typedef struct urlencoded {
     apr_size_t escape_len;
 } urlencoded_t;
 
-#define BLOCK 16
+#define BLOCK FG_BODY_PAD
 
 /* What ends a run of plain bytes in a name. */
 static const unsigned char ends_name[256] = {['%'] = 1, ['+'] = 1, ['&'] = 1, ['='] = 1};
@@ -143,8 +143,8 @@ static char space_of(char c)
     return c == '+' ? ' ' : c;
 }
 
-/* Append what holds no escape to the value; a `+` is a space. Block by block, which a compiler
- * makes a few instructions of. */
+/* Append what holds no escape to the value; a `+` is a space. In whole blocks, which a compiler
+ * makes a few instructions of: what is behind the value is nobody's. */
 static void add_text(fg_body_t *body, const char *text, apr_size_t len)
 {
     apr_size_t before = body->value_len;
@@ -152,15 +152,12 @@ static void add_text(fg_body_t *body, const char *text, apr_size_t len)
 
     fg_body_value_add(body, text, len);
     end = body->value + body->value_len;
-    for (p = body->value + before; end - p >= BLOCK; p += BLOCK) {
+    for (p = body->value + before; p < end; p += BLOCK) {
         int i;
 
         for (i = 0; i < BLOCK; i++) {
             p[i] = space_of(p[i]);
         }
-    }
-    for (; p < end; p++) {
-        *p = space_of(*p);
     }
 }
 
