@@ -3,8 +3,8 @@
  * answer to the first, or the page of thanks loaded again. What the captcha refuses then has
  * arrived, and the visitor is told so. */
 #include <string.h>
+#include <sys/uio.h>
 
-#include "apr_escape.h"
 #include "apr_strings.h"
 
 #include "http_core.h"
@@ -18,15 +18,23 @@
 /* As long as a solution of the built-in captcha is remembered. */
 static const fg_rate_t once = {1, apr_time_from_sec(1200)};
 
+static void piece(struct iovec *at, const void *bytes, apr_size_t len)
+{
+    at->iov_base = (void *)bytes;
+    at->iov_len = len;
+}
+
 /* The same fields, from the same client, to the same URL: of two people in one network each has
  * written his own, be it the same. @return 0 if there are none */
 static int key_of(const fg_request_t *fr, fg_counter_key_t *key)
 {
     const request_rec *first = fr->r;
-    unsigned char who[FG_ADDRESS_KEY_MAX];
     const fg_submission_t *posted = fr->c.captured.submission;
     apr_uint64_t print = posted != NULL ? fg_submission_print(posted) : 0;
+    unsigned char who[FG_ADDRESS_KEY_MAX];
+    struct iovec pieces[5];
     const char *text;
+    apr_size_t len;
 
     if (fr->c.captured.capture != FG_CAPTURE_WHOLE || print == 0 ||
         fg_runtime()->counters == NULL) {
@@ -35,11 +43,16 @@ static int key_of(const fg_request_t *fr, fg_counter_key_t *key)
     while (first->prev != NULL) {
         first = first->prev;
     }
-    text = apr_psprintf(
-        fr->r->pool, "%" APR_UINT64_T_HEX_FMT "\n%s\n%s\n%s", print,
-        apr_pescape_hex(fr->r->pool, who, fg_address_client_key(&fr->c.client, who), 0),
-        fr->r->server->server_hostname, first->unparsed_uri != NULL ? first->unparsed_uri : "");
-    *key = fg_counters_key(fg_runtime()->counters, RULE, 0, text, strlen(text));
+    piece(&pieces[0], &print, sizeof(print));
+    piece(&pieces[1], who, fg_address_client_key(&fr->c.client, who));
+    text = fr->r->server->server_hostname;
+    piece(&pieces[2], text, strlen(text));
+    piece(&pieces[3], "\n", 1);
+    text = first->unparsed_uri != NULL ? first->unparsed_uri : "";
+    piece(&pieces[4], text, strlen(text));
+    text = apr_pstrcatv(fr->r->pool, pieces, 5, &len);
+    *key =
+        fg_counters_key(fg_runtime()->counters, RULE, (unsigned int)pieces[1].iov_len, text, len);
     return 1;
 }
 
