@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a request's body once: kept for replay, up to a bound in memory and beyond it in a file
- * that has no name any more; its fields are picked out on the way. */
+/* Reads a request's body once: kept for replay (core/spool.h), its fields picked out on the way. */
 #include "apr_strings.h"
 
 #include "http_protocol.h"
 
+#include "core/spool.h"
 #include "module.h"
 
 APLOG_USE_MODULE(formguard);
 
-#define MEMORY_MAX (64 * 1024)
-#define READ_SIZE  8192
+#define MEMORY_MAX  (256 * 1024)
+#define READ_SIZE   (64 * 1024)
+#define READ_PACKED 8192 /* mod_deflate unpacks all of a read before it hands it on */
 
 typedef struct capture {
     fg_request_t *fr;
@@ -18,8 +19,7 @@ typedef struct capture {
     fg_captured_t *out;
     fg_body_t *reader;       /* NULL: this content type has no fields */
     fg_body_status_t fields; /* what the reader says so far */
-    apr_file_t *file;        /* NULL: still in memory */
-    apr_off_t file_len;      /* bytes written to it */
+    fg_spool_t *spool;       /* fills fr->body.kept */
     apr_off_t total;         /* bytes read */
     apr_off_t limit;         /* bytes that may be read */
     apr_off_t announced;     /* bytes the client announces, or -1 */
@@ -36,97 +36,6 @@ static void fail(capture_t *cap, apr_status_t rv, const char *what)
     }
     cap->out->capture = FG_CAPTURE_FAILED;
     cap->out->detail = "no-temporary-file";
-}
-
-/* --- keeping ---------------------------------------------------------------------------------- */
-
-static apr_status_t open_file(capture_t *cap)
-{
-    const char *dir = fg_runtime()->temp_dir;
-    char *path = apr_pstrcat(cap->r->pool, dir != NULL ? dir : "/tmp", "/formguard.XXXXXX", NULL);
-    apr_status_t rv;
-
-    rv = apr_file_mktemp(&cap->file, path,
-                         APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL |
-                             APR_FOPEN_BINARY,
-                         cap->r->pool);
-    if (rv == APR_SUCCESS) {
-        apr_file_remove(path, cap->r->pool); /* gone by itself, however this process ends */
-    }
-    else {
-        cap->file = NULL;
-    }
-    return rv;
-}
-
-static apr_status_t write_file(capture_t *cap, const char *data, apr_size_t len)
-{
-    apr_status_t rv = apr_file_write_full(cap->file, data, len, NULL);
-
-    if (rv == APR_SUCCESS) {
-        cap->file_len += (apr_off_t)len;
-    }
-    return rv;
-}
-
-/* The bound of memory is reached: what was kept so far goes to a file. */
-static apr_status_t spill(capture_t *cap)
-{
-    apr_bucket_brigade *kept = cap->fr->body.kept;
-    apr_bucket *b;
-    apr_status_t rv = open_file(cap);
-
-    for (b = APR_BRIGADE_FIRST(kept); rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(kept);
-         b = APR_BUCKET_NEXT(b)) {
-        const char *data;
-        apr_size_t len;
-
-        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
-        if (rv == APR_SUCCESS) {
-            rv = write_file(cap, data, len);
-        }
-    }
-    if (rv == APR_SUCCESS) {
-        apr_brigade_cleanup(kept);
-    }
-    else {
-        cap->file_len = 0; /* memory still holds all of it */
-    }
-    return rv;
-}
-
-/* Copied, not set aside: a body sent in one-byte chunks would keep a bucket a byte. */
-static apr_status_t keep(capture_t *cap, const char *data, apr_size_t len)
-{
-    apr_status_t rv = APR_SUCCESS;
-    apr_status_t kept;
-
-    if (cap->file == NULL && cap->total > MEMORY_MAX) {
-        rv = spill(cap);
-    }
-    if (rv == APR_SUCCESS && cap->file != NULL) {
-        rv = write_file(cap, data, len);
-        if (rv == APR_SUCCESS) {
-            return APR_SUCCESS;
-        }
-    }
-    /* Also where the file has failed: nothing read is lost if the post goes on uninspected. */
-    kept = apr_brigade_write(cap->fr->body.kept, NULL, NULL, data, len);
-    return rv != APR_SUCCESS ? rv : kept;
-}
-
-/* The file's bytes go before whatever memory holds. */
-static void finish_file(capture_t *cap)
-{
-    apr_bucket_brigade *kept = cap->fr->body.kept;
-    apr_bucket_brigade *front;
-
-    if (cap->file_len == 0) {
-        return;
-    }
-    front = apr_brigade_create(cap->r->pool, cap->r->connection->bucket_alloc);
-    apr_brigade_insert_file(front, cap->file, 0, cap->file_len, cap->r->pool);
-    APR_BRIGADE_PREPEND(kept, front);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -160,11 +69,10 @@ static int take(capture_t *cap, apr_bucket_brigade *bb)
         }
         cap->total += (apr_off_t)len;
         read_fields(cap, data, len);
-        rv = keep(cap, data, len);
-        apr_bucket_delete(b);
+        rv = fg_spool_take(cap->spool, b, data, len);
         if (rv != APR_SUCCESS) {
             APR_BRIGADE_CONCAT(cap->fr->body.kept, bb);
-            fail(cap, rv, "a body larger than 64 KiB can't be kept in a temporary file");
+            fail(cap, rv, "a body larger than 256 KiB can't be kept in a temporary file");
             return 0;
         }
     }
@@ -192,11 +100,14 @@ static void read_all(capture_t *cap)
 {
     request_rec *r = cap->r;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    apr_off_t size =
+        apr_table_get(r->headers_in, "Content-Encoding") != NULL ? READ_PACKED : READ_SIZE;
     apr_status_t rv;
 
     cap->fr->body.started = 1;
+    cap->spool = fg_spool_create(cap->fr->body.kept, fg_runtime()->temp_dir, MEMORY_MAX, r->pool);
     do {
-        rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, READ_SIZE);
+        rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, size);
         if (rv != APR_SUCCESS) {
             /* AP_FILTER_ERROR: the filter has answered already (413 of LimitRequestBody, 400). */
             cap->out->capture = FG_CAPTURE_ANSWERED;
@@ -204,7 +115,7 @@ static void read_all(capture_t *cap)
             return;
         }
     } while (take(cap, bb));
-    finish_file(cap);
+    fg_spool_finish(cap->spool);
     apr_brigade_destroy(bb);
 }
 

@@ -38,6 +38,31 @@ static apr_status_t copy_front(apr_bucket_brigade *from, apr_bucket *end, apr_bu
     return APR_SUCCESS;
 }
 
+/* Pieces of a file's bucket would be mapped one by one: the whole of it is, and no answer goes
+ * beyond its end, or what is left of the next one would start where nothing can be mapped.
+ * @param wanted bytes to answer with; made less */
+static apr_status_t map_front(apr_bucket_brigade *kept, apr_off_t *wanted)
+{
+    apr_bucket *b = APR_BRIGADE_FIRST(kept);
+    apr_bucket *next;
+
+    if (APR_BUCKET_IS_FILE(b)) {
+        const char *data;
+        apr_size_t len;
+        apr_status_t rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    next = APR_BUCKET_NEXT(b);
+    if (next != APR_BRIGADE_SENTINEL(kept) && APR_BUCKET_IS_FILE(next) && b->length > 0 &&
+        (apr_off_t)b->length < *wanted) {
+        *wanted = (apr_off_t)b->length;
+    }
+    return APR_SUCCESS;
+}
+
 static apr_status_t replay_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode,
                                   apr_read_type_e block, apr_off_t readbytes)
 {
@@ -65,6 +90,10 @@ static apr_status_t replay_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_inp
         return APR_SUCCESS;
     case AP_MODE_READBYTES:
     case AP_MODE_SPECULATIVE:
+        rv = map_front(body->kept, &readbytes);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
         rv = apr_brigade_partition(body->kept, readbytes, &end);
         if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
             return rv;

@@ -130,7 +130,7 @@ static void find_temp_dir(apr_pool_t *pconf, server_rec *s)
     if (rv != APR_SUCCESS) {
         runtime.temp_dir = NULL;
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
-                     "FG2005: no folder for temporary files: bodies over 64 KiB can't be judged");
+                     "FG2005: no folder for temporary files: bodies over 256 KiB can't be judged");
     }
 }
 

@@ -64,14 +64,14 @@ sub limit_children
 }
 
 # The cause of it is told once a second at most.
-my $FAULT = qr/ \[formguard:error\] .* FG1900: a body larger than 64 KiB can't be kept in a temporary file/;
+my $FAULT = qr/ \[formguard:error\] .* FG1900: a body larger than 256 KiB can't be kept in a temporary file/;
 my $REFUSED = qr/ \[formguard:error\] .* FG1900: refused 503: /;
 
 # [name, how it comes, how it goes, bytes that no longer have room]
 my @NO_ROOM = (
     ['the folder may not be written', sub { chmod 0500, $_[0]->dir . '/tmp'; chown 0, 0, $_[0]->dir . '/tmp' if !$> },
-        sub { chmod 0755, $_[0]->dir . '/tmp'; chown((getpwnam $_[0]{user})[2, 3], $_[0]->dir . '/tmp') if !$> }, 100_000],
-    ['no folder', sub { rename $_[0]->dir . '/tmp', $_[0]->dir . '/gone' or die }, sub { rename $_[0]->dir . '/gone', $_[0]->dir . '/tmp' or die }, 100_000],
+        sub { chmod 0755, $_[0]->dir . '/tmp'; chown((getpwnam $_[0]{user})[2, 3], $_[0]->dir . '/tmp') if !$> }, 400_000],
+    ['no folder', sub { rename $_[0]->dir . '/tmp', $_[0]->dir . '/gone' or die }, sub { rename $_[0]->dir . '/gone', $_[0]->dir . '/tmp' or die }, 400_000],
     # What a quota or a full disk does in the middle of a file.
     ['the file ends in the middle', sub { limit_children($_[0], 'fsize', 4_000_000) }, sub { limit_children($_[0], 'fsize', 'unlimited') }, 6_000_000],
 );
@@ -87,7 +87,7 @@ sub temporary_files
             my $r = large($httpd, $bytes);
             is $r->status, 503, "$name: a large post is refused";
             unlike $r->body, qr/sha256/, 'and does not run';
-            is large($httpd, 60_000)->status, 200, 'a small one passes';
+            is large($httpd, 250_000)->status, 200, 'a small one passes';
             $_[0]->goes_on($POSTS);
             $go->($httpd);
             is large($httpd, $bytes)->status, 200, "$name: and when it is over large ones pass, too";
@@ -109,14 +109,14 @@ sub full_disk
     my $ok = eval {
         $httpd->start;
         fault('the disk is full', $httpd, sub {
-            is large($httpd, 500_000)->status, 200, 'there is room';
+            is large($httpd, 700_000)->status, 200, 'there is room';
             open my $fh, '>', "$tmp/filler" or die "filler: $!\n";
             1 while syswrite $fh, 'x' x 4096;
-            is large($httpd, 500_000)->status, 503, 'there is none';
+            is large($httpd, 700_000)->status, 503, 'there is none';
             $_[0]->goes_on($POSTS);
             unlink "$tmp/filler";
             close $fh;
-            is large($httpd, 500_000)->status, 200, 'there is again';
+            is large($httpd, 700_000)->status, 200, 'there is again';
             # More than fits, several at once, and what they took comes back.
             is_deeply [map { $_->status } map { large($httpd, 3_000_000) } 1 .. 3], [503, 503, 503], 'more than fits';
             is large($httpd, 800_000)->status, 200, 'which left nothing behind';
@@ -145,7 +145,7 @@ sub vm
 sub memory
 {
     my $httpd = server();
-    large($httpd, 200_000) for 1 .. 20;
+    large($httpd, 400_000) for 1 .. 20;
     fault('memory is short', $httpd, sub {
         # 16 MiB more than they have: a body of 20 MiB does not fit.
         limit($httpd, $_, 'as', 1024 * (vm($_, 'VmSize') + 16384)) for FormGuard::Load::children($httpd);

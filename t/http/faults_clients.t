@@ -58,8 +58,8 @@ sub head
 
 sub post { my ($path, %o) = @_; return $c->bytes('POST', $path, from => '192.0.2.9', keepalive => 1, headers => [Accept => 'text/html'], %o) }
 
-my $LONG = 'name=Hanako&message=' . 'x' x 150_000;
-my @FILE = (name => 'Hanako', message => 'Hello', file => { filename => 'a.bin', type => 'image/png', content => "\0\1\2" x 100_000 });
+my $LONG = 'name=Hanako&message=' . 'x' x 500_000;
+my @FILE = (name => 'Hanako', message => 'Hello', file => { filename => 'a.bin', type => 'image/png', content => "\0\1\2" x 200_000 });
 
 # [stage, the bytes that are sent, what is waited for before the client goes (a sub, or the answer's first bytes)]
 sub stages
@@ -72,11 +72,11 @@ sub stages
         ['before the body', head('/accepts/mailer.php', 'Content-Length' => 100)],
         ['before the body, at 100 Continue', head('/accepts/mailer.php', 'Content-Length' => 100, Expect => '100-continue'), 'HTTP/1.1 100'],
         ['in a short body', head('/accepts/mailer.php', 'Content-Length' => 100) . 'message=Hello'],
-        ['in a long body', head('/accepts/mailer.php', 'Content-Length' => 200_000) . $LONG],
+        ['in a long body', head('/accepts/mailer.php', 'Content-Length' => 600_000) . $LONG],
         ['in a chunk', head('/accepts/mailer.php', 'Transfer-Encoding' => 'chunked') . "1000\r\nmessage=Hello"],
         ['between chunks', head('/accepts/mailer.php', 'Transfer-Encoding' => 'chunked') . "d\r\nmessage=Hello\r\n"],
         ['before the last chunk', head('/accepts/mailer.php', 'Transfer-Encoding' => 'chunked') . "d\r\nmessage=Hello\r\n0\r\n"],
-        ['in the middle of a file', substr $multipart, 0, 200_000],
+        ['in the middle of a file', substr $multipart, 0, 400_000],
         ['before the last boundary', substr $multipart, 0, -10],
         ['at a refusal', post('/limit/mailer.php', form => { message => 'x' }), 'HTTP/1.1 429'],
         ['before a refusal is read', post('/limit/mailer.php', form => { message => 'x' })],

@@ -6,12 +6,13 @@ use strict;
 use warnings;
 use lib 't/lib', '../lib';
 use Digest::SHA qw(sha256_hex);
+use Fcntl qw(O_RDWR);
 use FormGuard::Httpd;
 use IO::Compress::Gzip qw(gzip);
 use Test::More;
 
-# Beyond 64 KiB a body is kept in a file. One byte more and less than what one read takes is in between.
-my @SIZES = (0, 1, 8 << 10, 64 << 10, (64 << 10) + 1, 1 << 20, 20 << 20);
+# Beyond 256 KiB a body is kept in a file, which is handed on by pieces of 1 MiB.
+my @SIZES = (0, 1, 8 << 10, 256 << 10, (256 << 10) + 1, 1 << 20, 20 << 20);
 
 my $GUARD = <<'CONF';
 Alias /off @HTDOCS@
@@ -92,7 +93,7 @@ sub matrix
     my ($what, $httpd, $path, $stock, $stock_path, %o) = @_;
     for my $size (@{$o{sizes} || \@SIZES}) {
         for my $chunked (0, 1) {
-            # Pieces that straddle reads of 8 KiB and the 64 KiB kept in memory.
+            # Pieces that straddle reads of 64 KiB and the 256 KiB kept in memory.
             my %q = (body => $body{$size}, type => 'application/octet-stream',
                 $chunked ? (chunks => [1, 4095, 8192, 8193, 50_000, 1, (200_000) x 200]) : ());
             compare("$what: " . size_name($size) . ($chunked ? ' chunked' : ''),
@@ -110,7 +111,7 @@ sub cuts
     my $small = substr $body{1 << 20}, 0, 3000;
     is guarded($httpd, $path, %type, body => $small, chunks => [(1) x 3000]), whole($small), "$what: one-byte chunks";
 
-    my $big = substr $body{1 << 20}, 0, 150_000;
+    my $big = substr $body{1 << 20}, 0, 450_000;
     my $ext = join '', map { sprintf "%X;n=v;q=\"a;b\"\r\n%s\r\n", length $_, $_ } unpack '(a30000)*', $big;
     is guarded($httpd, $path, %type, headers => \@raw, body => $ext . "0;last\r\n\r\n"), whole($big),
         "$what: chunk extensions";
@@ -128,7 +129,7 @@ sub connection
 {
     my ($what, $httpd, $path) = @_;
     my $c = $httpd->client;
-    my $big = substr $body{1 << 20}, 0, 100_001;
+    my $big = substr $body{1 << 20}, 0, 300_001;
     my @cuts = ([], [chunks => [1, 65_536]]);
     for my $cut (@cuts) {
         my $name = "$what, pipelined" . (@$cut ? ', chunked' : '');
@@ -152,7 +153,7 @@ sub connection
     is_deeply [$r->interim], [100], "$what: one 100 Continue";
 }
 
-my @FORM = (name => "\xe8\x8a\xb1\xe5\xad\x90 & co", 'a[b]' => 'x+y=%41', 'a[c]' => "line\r\nline", message => 'm' x 70_000);
+my @FORM = (name => "\xe8\x8a\xb1\xe5\xad\x90 & co", 'a[b]' => 'x+y=%41', 'a[c]' => "line\r\nline", message => 'm' x 300_000);
 my @PARTS = (
     @FORM,
     small => { filename => 's.txt', type => 'text/plain', content => "one\r\n--two\r\n" },
@@ -177,11 +178,11 @@ sub content_types
     my %kind = (
         urlencoded => [form => \@FORM],
         multipart => [multipart => \@PARTS],
-        JSON => [json => { name => 'x', deep => { list => [1, 'two', 'x' x 70_000] } }],
+        JSON => [json => { name => 'x', deep => { list => [1, 'two', 'x' x 300_000] } }],
     );
     for my $kind (sort keys %kind) {
         for my $chunked (0, 1) {
-            my @q = (@{$kind{$kind}}, $chunked ? (chunks => [1, 63, 8192, 65_000]) : ());
+            my @q = (@{$kind{$kind}}, $chunked ? (chunks => [1, 63, 8192, 65_000, 250_000]) : ());
             my $name = "$what: $kind" . ($chunked ? ', chunked' : '');
             $accepted{$httpd->port}++;
             my $got = php_view($httpd, $path, @q);
@@ -189,7 +190,7 @@ sub content_types
             my $want = php_view($stock, $stock_path, $chunked && $o{may_lose} ? @{$kind{$kind}} : @q);
             is_deeply $got, $want, "$name: guarded and stock agree";
             next if $kind eq 'JSON';
-            is $got->{post}{message}, 'm' x 70_000, "$name: the fields are there";
+            is $got->{post}{message}, 'm' x 300_000, "$name: the fields are there";
             is $got->{files}{big}{sha256}, sha256_hex($body{1 << 20}), "$name: the file is" if $kind eq 'multipart';
         }
     }
@@ -201,7 +202,7 @@ sub compressed
     my ($what, $httpd, $path) = @_;
     for my $field (qw(name other)) {
         for my $chunked (0, 1) {
-            my $plain = "$field=" . unpack 'H*', substr $body{1 << 20}, 0, 200_000;
+            my $plain = "$field=" . unpack 'H*', substr $body{1 << 20}, 0, 400_000;
             gzip(\$plain => \my $gz);
             my $r = $httpd->client->request('POST', $path, body => $gz, type => 'application/x-www-form-urlencoded',
                 headers => ['Content-Encoding' => 'gzip'], $chunked ? (chunks => [10, 100]) : ());
@@ -286,7 +287,7 @@ subtest 'worker: php-cgi by Action' => sub {
     # php-cgi does not read a body of no known length, and httpd stumbles over that.
     my $stock = FormGuard::Httpd->new(@same, module => 0, expect_log => [qr/ AH0(?:0574|1215|1220|2651): / => '*']);
     my $httpd = FormGuard::Httpd->new(@same, config => $GUARD);
-    matrix('php-cgi', $httpd, '/echo.php', $stock, '/echo.php', sizes => [0, (64 << 10) + 1, 1 << 20], may_lose => 1);
+    matrix('php-cgi', $httpd, '/echo.php', $stock, '/echo.php', sizes => [0, (256 << 10) + 1, 1 << 20], may_lose => 1);
     content_types('php-cgi', $httpd, '/echo.php', $stock, '/echo.php', may_lose => 1);
     finish($httpd);
     $stock->done;
@@ -310,6 +311,13 @@ sub open_files
     return map { readlink("/proc/$pid/fd/$_") // () } grep { /\d/ } readdir $dh;
 }
 
+# Does the file system have files that never had a name (O_TMPFILE)?
+sub nameless
+{
+    my ($dir) = @_;
+    return sysopen my $fh, $dir, O_RDWR | 020200000, 0600;
+}
+
 subtest 'one child: memory, descriptors, temporary files' => sub {
     my $httpd = FormGuard::Httpd->new(
         mpm => 'prefork', config => $GUARD, files => { 'memory.cgi' => $MEMORY },
@@ -317,11 +325,12 @@ subtest 'one child: memory, descriptors, temporary files' => sub {
     );
     my $c = $httpd->client;
     my $send = sub {
-        my ($body) = @_;
+        my ($body, @how) = @_;
         $accepted{$httpd->port}++;
-        return split ' ', $c->request('POST', '/memory.cgi', body => $body, type => 'application/x-www-form-urlencoded')->body;
+        return split ' ', $c->request('POST', '/memory.cgi', body => $body, type => 'application/x-www-form-urlencoded', @how)->body;
     };
-    my $field = 'message=' . ('x' x 199_990);
+    my $tmp = $httpd->dir . '/tmp';
+    my $field = 'message=' . ('x' x 599_990);
     $send->($field) for 1 .. 3;
     my ($pid, $before) = $send->('a=b');
     my $files = open_files($pid);
@@ -334,18 +343,22 @@ subtest 'one child: memory, descriptors, temporary files' => sub {
         'no descriptor is left open after 50 posts' or diag join "\n", open_files($pid);
     (undef, my $end) = $send->('a=b');
     cmp_ok $end - $before, '<', 2048, "nor does memory grow ($before to $end KiB)";
+    # None may take more than its byte.
+    my (undef, $most) = $send->('message=' . 'x' x 199_992, chunks => [(1) x 200_000]);
+    cmp_ok $most - $before, '<', 2048, "200,000 chunks of a byte take less than 2 MiB ($before to $most KiB)";
 
     # In the middle of an upload the file exists for this process only.
     my $conn = $c->connect;
     my $bytes = $c->bytes('POST', '/memory.cgi', body => $field, type => 'application/x-www-form-urlencoded');
-    $conn->send(substr $bytes, 0, 150_000);
+    $conn->send(substr $bytes, 0, 500_000);
     my $file;
     FormGuard::Process::wait_until(
-        sub { ($file) = grep { m{/formguard\.\w+ \(deleted\)\z} } open_files($pid); $file }, 10, 'the temporary file');
-    like $file, qr{^\Q@{[$httpd->dir]}\E/tmp/}, 'it is in the folder for temporary files, without a name';
+        sub { ($file) = grep { m{^\Q$tmp\E/} } open_files($pid); $file }, 10, 'the temporary file');
+    # "#" and a number is all the kernel calls it where the file system has files that never had a name.
+    like $file, nameless($tmp) ? qr{/#\d+ \(deleted\)\z} : qr{/formguard\.\w+ \(deleted\)\z}, 'it is in the folder for temporary files, without a name';
     is_deeply [glob $httpd->dir . '/tmp/{*,.[!.]*}'], [], 'which looks empty';
     $conn->close;
-    FormGuard::Process::wait_until(sub { !grep { m{/formguard\.\w+ } } open_files($pid) }, 10, 'the file to be closed');
+    FormGuard::Process::wait_until(sub { !grep { m{^\Q$tmp\E/} } open_files($pid) }, 10, 'the file to be closed');
     $httpd->log->wait_for(qr/FG1303: refused/, 0);
     pass 'it is gone when the client is';
     $httpd->log_ok('one line for the client that went away', qr/ AH00161: / => '*', qr/FG1303: refused/,

@@ -45,7 +45,7 @@ my %TYPE = (urlencoded => 'application/x-www-form-urlencoded', multipart => 'mul
 
 my @VISITOR = ([name => "\xe8\x8a\xb1\xe5\xad\x90"], [email => 'hanako@example.jp'], [message => 'Is it & in stock?']);
 # More than memory keeps, and nothing that can be compressed much.
-my $NOISE = do { my $x = 1; join '', map { $x = ($x * 1103515245 + 12345) & 0xffffffff; sprintf '%08x', $x } 1 .. 15_000 };
+my $NOISE = do { my $x = 1; join '', map { $x = ($x * 1103515245 + 12345) & 0xffffffff; sprintf '%08x', $x } 1 .. 50_000 };
 my $BIG = join "\r\n--X\0", unpack '(a60)*', $NOISE;
 my @FILES = ([small => "one\r\n--two\r\n", 's.txt'], [attachment => $BIG, 'b.bin'], [none => '', 'n.bin']);
 
@@ -150,7 +150,7 @@ sub compressed
 sub pipelined
 {
     my ($what, $httpd, $path) = @_;
-    my ($b) = grep { $_->[0] eq 'urlencoded, middle' && length $_->[2] > 65536 } @BODIES;
+    my ($b) = grep { $_->[0] eq 'urlencoded, middle' && length $_->[2] > 300_000 } @BODIES;
     for my $chunks (@CHUNKS) {
         my $c = $httpd->client;
         my $conn = $c->connect;

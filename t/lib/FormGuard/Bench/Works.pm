@@ -69,7 +69,7 @@ sub body
 sub tokens
 {
     my ($server, $contender, $path) = @_;
-    return sub { 'x' x 364 } if $contender ne 'formguard';
+    return sub { sprintf '%08d%s', $_[0], 'x' x 356 } if $contender ne 'formguard';
     my $key = FormGuard::Altcha::key_text(FormGuard::Httpd::_slurp($server->dir . '/signing-key'));
     my $salt = FormGuard::Altcha::challenge($server->client, $path)->{salt};
     return sub {
