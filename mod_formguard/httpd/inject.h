@@ -35,6 +35,24 @@ typedef struct fg_target {
     fg_widget_t widget;
 } fg_target_t;
 
+/**
+ * Fill in a target as it was found a moment ago, the widget without what it needs of a policy.
+ * A visitor who is told what held for the one before him, since the conditions of a RewriteRule
+ * tell them apart, is shown the widget when he posts.
+ * @param r      asks for the page
+ * @param origin of the page, `https://www.example.jp`
+ * @param target with its path
+ * @return 0: it has to be looked up
+ */
+int fg_target_recall(const request_rec *r, const char *origin, fg_target_t *target);
+
+/** What was found now on a page without a policy of its own. @param lookup of the target's path */
+void fg_target_keep(const request_rec *r, const char *origin, fg_target_t *target,
+                    const request_rec *lookup);
+
+/** child_init: the place for what is found. */
+void fg_target_child_init(apr_pool_t *pchild);
+
 /** All those of a page. */
 typedef struct fg_targets fg_targets_t;
 

@@ -25,11 +25,17 @@ struct fg_targets {
     request_rec *r;
     const char *origin;
     fg_page_url_t url;
-    const char *policies; /* Content-Security-Policy of meta elements, or NULL */
+    const char *header;   /* Content-Security-Policy, or NULL */
+    const char *policies; /* the same of meta elements, or NULL */
     int unknown_policy;
     apr_size_t forms;        /* that were asked about */
-    apr_array_header_t *all; /* fg_target_t * */
+    apr_array_header_t *all; /* known_t * */
 };
+
+typedef struct known {
+    fg_target_t target;
+    int is_recent; /* 1: told as it was a moment ago, without what the widget needs of a policy */
+} known_t;
 
 /* --- what the owner is told ------------------------------------------------------------------- */
 
@@ -81,6 +87,17 @@ static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
     return APR_SUCCESS;
 }
 
+/* The header lines of an answer as they are now. */
+static const char *header_now(const request_rec *r, const char *name)
+{
+    const char *lines = apr_table_getm(r->pool, r->headers_out, name);
+    const char *error_lines = apr_table_getm(r->pool, r->err_headers_out, name);
+
+    return lines == NULL || error_lines == NULL
+               ? (lines != NULL ? lines : error_lines)
+               : apr_pstrcat(r->pool, lines, ",", error_lines, NULL);
+}
+
 /* The header lines of an answer as they will be sent: `Header` of mod_headers is applied by a
  * filter that comes behind this one. It is run here on copies, and once more, on the answer, at its
  * time. */
@@ -88,31 +105,28 @@ static const char *header_sent(request_rec *r, const char *name)
 {
     static ap_filter_rec_t sink = {.name = "formguard_sink", .filter_func.out_func = swallow};
     const request_rec before = *r;
+    ap_filter_t end = {.frec = &sink, .r = r, .c = r->connection};
+    ap_filter_t *f = r->output_filters;
+    ap_filter_t copy;
     const char *lines;
-    const char *error_lines;
-    ap_filter_t *f;
 
+    while (f != NULL && strcasecmp(f->frec->name, "fixup_headers_out") != 0) {
+        f = f->next;
+    }
+    if (f == NULL) {
+        return header_now(r, name);
+    }
+    copy = *f;
+    copy.next = &end;
     r->headers_out = apr_table_copy(r->pool, before.headers_out);
     r->err_headers_out = apr_table_copy(r->pool, before.err_headers_out);
-    for (f = r->output_filters; f != NULL; f = f->next) {
-        if (strcasecmp(f->frec->name, "fixup_headers_out") == 0) {
-            apr_bucket_brigade *none = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-            ap_filter_t end = {.frec = &sink, .r = r, .c = r->connection};
-            ap_filter_t copy = *f;
-
-            copy.next = &end;
-            copy.frec->filter_func.out_func(&copy, none);
-            break;
-        }
-    }
-    lines = apr_table_getm(r->pool, r->headers_out, name);
-    error_lines = apr_table_getm(r->pool, r->err_headers_out, name);
+    copy.frec->filter_func.out_func(&copy,
+                                    apr_brigade_create(r->pool, r->connection->bucket_alloc));
+    lines = header_now(r, name);
     r->headers_out = before.headers_out;
     r->err_headers_out = before.err_headers_out;
     r->content_type = before.content_type;
-    return lines == NULL || error_lines == NULL
-               ? (lines != NULL ? lines : error_lines)
-               : apr_pstrcat(r->pool, lines, ",", error_lines, NULL);
+    return lines;
 }
 
 static int csp_allows(fg_targets_t *targets, const char *policies, const fg_target_t *target,
@@ -139,14 +153,12 @@ static int csp_allows(fg_targets_t *targets, const char *policies, const fg_targ
 static int policies_allow(fg_targets_t *targets, const fg_target_t *target,
                           const fg_csp_need_t *needs)
 {
-    request_rec *r = targets->r;
-
     if (targets->unknown_policy) {
-        fg_inject_say(r, target->path,
+        fg_inject_say(targets->r, target->path,
                       "the Content-Security-Policy in the page is too long to be read");
         return 0;
     }
-    return csp_allows(targets, header_sent(r, "Content-Security-Policy"), target, needs) &&
+    return csp_allows(targets, targets->header, target, needs) &&
            csp_allows(targets, targets->policies, target, needs);
 }
 
@@ -159,10 +171,16 @@ static int is_cleared(const fg_targets_t *targets, const fg_target_t *target)
     return fr != NULL && fr->steps_left > 0 && strcmp(targets->url.path, target->path) == 0;
 }
 
-static void look_up(fg_targets_t *targets, fg_target_t *target)
+static int has_policy(const fg_targets_t *targets)
+{
+    return targets->header != NULL || targets->policies != NULL || targets->unknown_policy;
+}
+
+static void look_up(fg_targets_t *targets, known_t *known)
 {
     request_rec *r = targets->r;
     request_rec *lookup = NULL;
+    fg_target_t *target = &known->target;
     const fg_policy_t *policy = fg_form_guard(r, target->path, &lookup);
 
     if (policy != NULL && !is_cleared(targets, target)) {
@@ -178,29 +196,51 @@ static void look_up(fg_targets_t *targets, fg_target_t *target)
             target->field = apr_pstrdup(r->pool, fg_policy_captcha_field(policy));
         }
     }
+    if (!has_policy(targets)) {
+        fg_target_keep(r, targets->origin, target, lookup);
+    }
     ap_destroy_sub_req(lookup);
 }
 
-static const fg_target_t *target_of(fg_targets_t *targets, const char *path)
+static known_t *known_of(fg_targets_t *targets, const char *path)
 {
-    fg_target_t *target;
+    known_t *known;
     int i;
 
     for (i = 0; i < targets->all->nelts; i++) {
-        target = APR_ARRAY_IDX(targets->all, i, fg_target_t *);
-        if (strcmp(target->path, path) == 0) {
-            return target;
+        known = APR_ARRAY_IDX(targets->all, i, known_t *);
+        if (strcmp(known->target.path, path) == 0) {
+            return known;
         }
     }
     if (targets->all->nelts == LOOKUPS_MAX) {
         fg_inject_say(targets->r, path, "the page has forms for more than 16 paths");
         return NULL;
     }
-    target = apr_pcalloc(targets->r->pool, sizeof(*target));
-    target->path = apr_pstrdup(targets->r->pool, path);
-    APR_ARRAY_PUSH(targets->all, fg_target_t *) = target;
-    look_up(targets, target);
-    return target;
+    known = apr_pcalloc(targets->r->pool, sizeof(*known));
+    known->target.path = apr_pstrdup(targets->r->pool, path);
+    APR_ARRAY_PUSH(targets->all, known_t *) = known;
+    known->is_recent =
+        !has_policy(targets) && fg_target_recall(targets->r, targets->origin, &known->target);
+    if (!known->is_recent) {
+        look_up(targets, known);
+    }
+    return known;
+}
+
+static const fg_target_t *target_of(fg_targets_t *targets, const char *path)
+{
+    known_t *known = known_of(targets, path);
+
+    if (known == NULL) {
+        return NULL;
+    }
+    if (known->is_recent && has_policy(targets)) {
+        known->is_recent = 0; /* the page has said so since */
+        known->target.field = NULL;
+        look_up(targets, known);
+    }
+    return &known->target;
 }
 
 const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *form)
@@ -253,8 +293,9 @@ fg_targets_t *fg_targets_create(request_rec *r)
     targets->r = r;
     targets->origin = apr_pstrcat(r->pool, ap_http_scheme(r), "://", host_header(r), NULL);
     targets->url.path = path != NULL && *path == '/' ? path : "/";
+    targets->header = header_sent(r, "Content-Security-Policy");
     targets->url.is_here = is_here;
     targets->url.baton = targets;
-    targets->all = apr_array_make(r->pool, 2, sizeof(fg_target_t *));
+    targets->all = apr_array_make(r->pool, 2, sizeof(known_t *));
     return targets;
 }
