@@ -5,8 +5,7 @@
  *        most. Threads may share it.
  *
  * For what is costly to find out, may change at any time, and does no harm if it is told as it was
- * some milliseconds ago: under load it is found out some hundred times a second and not each time.
- * Who changes something and looks sees what holds, unless others have looked again and again.
+ * some milliseconds ago: under load it is found out fifty times a second and not each time.
  */
 #ifndef FG_RECENT_H
 #define FG_RECENT_H
@@ -17,8 +16,9 @@
 /** An answer is told so long after it was last found out, in microseconds. */
 #define FG_RECENT_LIFE 20000
 
-/** And not before it was found so often, with never longer between than twice that. */
-#define FG_RECENT_SURE 3
+/** And not before it was found so often, never longer than twice that apart: not to somebody who
+ * changes something and looks, but under load. */
+#define FG_RECENT_SURE 20
 
 /** Bytes of a question and its answer together; longer ones are not kept. */
 #define FG_RECENT_MAX 1984

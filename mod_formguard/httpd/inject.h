@@ -36,18 +36,18 @@ typedef struct fg_target {
 } fg_target_t;
 
 /**
- * Fill in a target as it was found a moment ago, the widget without what it needs of a policy.
+ * Where a form was sent to a moment ago: its field and widget, without what that needs of a policy.
  * A visitor who is told what held for the one before him, since the conditions of a RewriteRule
  * tell them apart, is shown the widget when he posts.
  * @param r      asks for the page
- * @param origin of the page, `https://www.example.jp`
- * @param target with its path
- * @return 0: it has to be looked up
+ * @param base   of the page, or NULL
+ * @param action of the form, or NULL
+ * @return in the request's pool; NULL: it has to be found out
  */
-int fg_target_recall(const request_rec *r, const char *origin, fg_target_t *target);
+const fg_target_t *fg_target_recall(request_rec *r, const char *base, const char *action);
 
-/** What was found now on a page without a policy of its own. @param lookup of the target's path */
-void fg_target_keep(const request_rec *r, const char *origin, fg_target_t *target,
+/** What was found now, on a page without a policy of its own. @param lookup of the target's path */
+void fg_target_keep(request_rec *r, const char *base, const char *action, fg_target_t *target,
                     const request_rec *lookup);
 
 /** child_init: the place for what is found. */

@@ -22,7 +22,9 @@ static const char *header_out(const request_rec *r, const char *name)
 {
     const char *value = apr_table_get(r->headers_out, name);
 
-    return value != NULL ? value : apr_table_get(r->err_headers_out, name);
+    return value != NULL || apr_is_empty_table(r->err_headers_out)
+               ? value
+               : apr_table_get(r->err_headers_out, name);
 }
 
 static int is_encoded(const request_rec *r)
@@ -88,11 +90,14 @@ void fg_inject_unset_headers(request_rec *r)
     static const char *const names[] = {"Content-Length", "ETag",       "Last-Modified",
                                         "Accept-Ranges",  "Digest",     "Content-MD5",
                                         "Content-Digest", "Repr-Digest"};
+    const int has_errors = !apr_is_empty_table(r->err_headers_out);
     apr_size_t i;
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         apr_table_unset(r->headers_out, names[i]);
-        apr_table_unset(r->err_headers_out, names[i]);
+        if (has_errors) {
+            apr_table_unset(r->err_headers_out, names[i]);
+        }
     }
     apr_table_unset(r->headers_in, "Range");
 }

@@ -4,28 +4,58 @@
 #include <string.h>
 
 #include "http_core.h"
+#include "http_protocol.h"
 
 #include "core/recent.h"
 #include "inject.h"
 #include "module.h"
 
 #define TEXTS 5
+#define PARTS 5
 
 static fg_recent_t *recent;
 
-static const char *key_of(const request_rec *r, const char *origin, const fg_target_t *target,
-                          apr_size_t *len)
+/* Whatever may make a difference, but for what .htaccess and its like say at the time. */
+static const char *key_of(request_rec *r, const char *base, const char *action, apr_size_t *len)
 {
-    apr_size_t origin_size = strlen(origin) + 1;
-    apr_size_t path_len = strlen(target->path);
+    const char *host = apr_table_get(r->headers_in, "Host");
+    const char *const parts[] = {ap_http_scheme(r), host != NULL ? host : "",
+                                 fg_facts_path_asked(r), base != NULL ? base : "",
+                                 action != NULL ? action : "\n"};
+    apr_size_t sizes[PARTS];
     char *key;
+    char *at;
+    int i;
 
-    *len = sizeof(r->server) + origin_size + path_len;
+    *len = sizeof(r->server);
+    for (i = 0; i < PARTS; i++) {
+        sizes[i] = strlen(parts[i]) + 1;
+        *len += sizes[i];
+    }
     key = apr_palloc(r->pool, *len);
     memcpy(key, &r->server, sizeof(r->server));
-    memcpy(key + sizeof(r->server), origin, origin_size);
-    memcpy(key + sizeof(r->server) + origin_size, target->path, path_len);
+    at = key + sizeof(r->server);
+    for (i = 0; i < PARTS; i++) {
+        memcpy(at, parts[i], sizes[i]);
+        at += sizes[i];
+    }
     return key;
+}
+
+/* 1 if some <If> may say to one visitor of our directives what it does not say to the next. */
+static int asks_who(ap_conf_vector_t *conf)
+{
+    const core_dir_config *core = ap_get_core_module_config(conf);
+    int i;
+
+    for (i = 0; core != NULL && core->sec_if != NULL && i < core->sec_if->nelts; i++) {
+        ap_conf_vector_t *section = APR_ARRAY_IDX(core->sec_if, i, ap_conf_vector_t *);
+
+        if (ap_get_module_config(section, &formguard_module) != NULL || asks_who(section)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* What is kept of a target that has a widget, besides its help. */
@@ -44,22 +74,24 @@ static int may_recur(const request_rec *r)
     return ap_get_module_config(r->request_config, &formguard_module) == NULL;
 }
 
-int fg_target_recall(const request_rec *r, const char *origin, fg_target_t *target)
+const fg_target_t *fg_target_recall(request_rec *r, const char *base, const char *action)
 {
     const char **texts[TEXTS];
+    fg_target_t *target;
     const char *answer;
     const char *key;
     apr_size_t len;
     int i;
 
     if (!may_recur(r)) {
-        return 0;
+        return NULL;
     }
-    key = key_of(r, origin, target, &len);
+    key = key_of(r, base, action, &len);
     answer = fg_recent_find(recent, key, len, r->request_time, &len, r->pool);
     if (answer == NULL) {
-        return 0;
+        return NULL;
     }
+    target = apr_pcalloc(r->pool, sizeof(*target));
     if (len > 0) {
         target->widget.help = (fg_widget_help_t)*answer++;
         texts_of(target, texts);
@@ -68,13 +100,12 @@ int fg_target_recall(const request_rec *r, const char *origin, fg_target_t *targ
             answer += strlen(answer) + 1;
         }
     }
-    return 1;
+    return target;
 }
 
-void fg_target_keep(const request_rec *r, const char *origin, fg_target_t *target,
+void fg_target_keep(request_rec *r, const char *base, const char *action, fg_target_t *target,
                     const request_rec *lookup)
 {
-    const core_dir_config *core = ap_get_core_module_config(lookup->per_dir_config);
     const char **texts[TEXTS];
     char answer[FG_RECENT_MAX];
     const char *key;
@@ -82,8 +113,7 @@ void fg_target_keep(const request_rec *r, const char *origin, fg_target_t *targe
     apr_size_t len = 0;
     int i;
 
-    /* What <If> asks for may differ from one visitor to the next. */
-    if (!may_recur(r) || core->sec_if != NULL) {
+    if (!may_recur(r) || asks_who(lookup->per_dir_config)) {
         return;
     }
     if (target->field != NULL) {
@@ -99,7 +129,7 @@ void fg_target_keep(const request_rec *r, const char *origin, fg_target_t *targe
             len += size;
         }
     }
-    key = key_of(r, origin, target, &key_len);
+    key = key_of(r, base, action, &key_len);
     fg_recent_keep(recent, key, key_len, r->request_time, answer, len);
 }
 

@@ -29,13 +29,8 @@ struct fg_targets {
     const char *policies; /* the same of meta elements, or NULL */
     int unknown_policy;
     apr_size_t forms;        /* that were asked about */
-    apr_array_header_t *all; /* known_t * */
+    apr_array_header_t *all; /* fg_target_t *; NULL: none was looked up yet */
 };
-
-typedef struct known {
-    fg_target_t target;
-    int is_recent; /* 1: told as it was a moment ago, without what the widget needs of a policy */
-} known_t;
 
 /* --- what the owner is told ------------------------------------------------------------------- */
 
@@ -87,11 +82,16 @@ static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
     return APR_SUCCESS;
 }
 
+static const char *lines_of(apr_table_t *headers, const char *name, apr_pool_t *pool)
+{
+    return apr_table_get(headers, name) != NULL ? apr_table_getm(pool, headers, name) : NULL;
+}
+
 /* The header lines of an answer as they are now. */
 static const char *header_now(const request_rec *r, const char *name)
 {
-    const char *lines = apr_table_getm(r->pool, r->headers_out, name);
-    const char *error_lines = apr_table_getm(r->pool, r->err_headers_out, name);
+    const char *lines = lines_of(r->headers_out, name, r->pool);
+    const char *error_lines = lines_of(r->err_headers_out, name, r->pool);
 
     return lines == NULL || error_lines == NULL
                ? (lines != NULL ? lines : error_lines)
@@ -176,11 +176,10 @@ static int has_policy(const fg_targets_t *targets)
     return targets->header != NULL || targets->policies != NULL || targets->unknown_policy;
 }
 
-static void look_up(fg_targets_t *targets, known_t *known)
+static void look_up(fg_targets_t *targets, const fg_html_form_t *form, fg_target_t *target)
 {
     request_rec *r = targets->r;
     request_rec *lookup = NULL;
-    fg_target_t *target = &known->target;
     const fg_policy_t *policy = fg_form_guard(r, target->path, &lookup);
 
     if (policy != NULL && !is_cleared(targets, target)) {
@@ -197,72 +196,83 @@ static void look_up(fg_targets_t *targets, known_t *known)
         }
     }
     if (!has_policy(targets)) {
-        fg_target_keep(r, targets->origin, target, lookup);
+        fg_target_keep(r, targets->url.base, form->action, target, lookup);
     }
     ap_destroy_sub_req(lookup);
 }
 
-static known_t *known_of(fg_targets_t *targets, const char *path)
+static const fg_target_t *target_of(fg_targets_t *targets, const fg_html_form_t *form,
+                                    const char *path)
 {
-    known_t *known;
+    fg_target_t *target;
     int i;
 
     for (i = 0; i < targets->all->nelts; i++) {
-        known = APR_ARRAY_IDX(targets->all, i, known_t *);
-        if (strcmp(known->target.path, path) == 0) {
-            return known;
+        target = APR_ARRAY_IDX(targets->all, i, fg_target_t *);
+        if (strcmp(target->path, path) == 0) {
+            return target;
         }
     }
     if (targets->all->nelts == LOOKUPS_MAX) {
         fg_inject_say(targets->r, path, "the page has forms for more than 16 paths");
         return NULL;
     }
-    known = apr_pcalloc(targets->r->pool, sizeof(*known));
-    known->target.path = apr_pstrdup(targets->r->pool, path);
-    APR_ARRAY_PUSH(targets->all, known_t *) = known;
-    known->is_recent =
-        !has_policy(targets) && fg_target_recall(targets->r, targets->origin, &known->target);
-    if (!known->is_recent) {
-        look_up(targets, known);
-    }
-    return known;
+    target = apr_pcalloc(targets->r->pool, sizeof(*target));
+    target->path = apr_pstrdup(targets->r->pool, path);
+    APR_ARRAY_PUSH(targets->all, fg_target_t *) = target;
+    look_up(targets, form, target);
+    return target;
 }
 
-static const fg_target_t *target_of(fg_targets_t *targets, const char *path)
+/* What is asked of the page itself once something has to be looked up. */
+static void start_lookups(fg_targets_t *targets)
 {
-    known_t *known = known_of(targets, path);
+    request_rec *r = targets->r;
+    const char *path = fg_path_encode(fg_facts_path_asked(r), r->pool);
 
-    if (known == NULL) {
-        return NULL;
-    }
-    if (known->is_recent && has_policy(targets)) {
-        known->is_recent = 0; /* the page has said so since */
-        known->target.field = NULL;
-        look_up(targets, known);
-    }
-    return &known->target;
+    targets->origin = apr_pstrcat(r->pool, ap_http_scheme(r), "://", host_header(r), NULL);
+    targets->url.path = path != NULL && *path == '/' ? path : "/";
+    targets->url.is_here = is_here;
+    targets->url.baton = targets;
+    targets->all = apr_array_make(r->pool, 2, sizeof(fg_target_t *));
 }
 
-const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *form)
+static const fg_target_t *find_out(fg_targets_t *targets, const fg_html_form_t *form)
 {
     const fg_target_t *target = NULL;
     const char *path;
     apr_pool_t *pool;
 
+    if (targets->all == NULL) {
+        start_lookups(targets);
+    }
     /* A page may have any number of forms: after the first few, a pool for each. */
     pool = targets->r->pool;
-    if (++targets->forms > LOOKUPS_MAX) {
+    if (targets->forms > LOOKUPS_MAX) {
         apr_pool_create(&pool, pool);
     }
     path = fg_action_path(form->action, &targets->url, pool);
     if (path != NULL) {
-        target = target_of(targets, path);
+        target = target_of(targets, form, path);
     }
     if (target != NULL && target->field != NULL && form->in_table) {
         target = policies_allow(targets, target, target->widget.table_needs) ? target : NULL;
     }
     if (pool != targets->r->pool) {
         apr_pool_destroy(pool);
+    }
+    return target;
+}
+
+const fg_target_t *fg_targets_of(fg_targets_t *targets, const fg_html_form_t *form)
+{
+    const fg_target_t *target = NULL;
+
+    if (++targets->forms <= LOOKUPS_MAX && !has_policy(targets)) {
+        target = fg_target_recall(targets->r, targets->url.base, form->action);
+    }
+    if (target == NULL) {
+        target = find_out(targets, form);
     }
     return target != NULL && target->field != NULL ? target : NULL;
 }
@@ -288,14 +298,8 @@ void fg_targets_csp(fg_targets_t *targets, const char *policy)
 fg_targets_t *fg_targets_create(request_rec *r)
 {
     fg_targets_t *targets = apr_pcalloc(r->pool, sizeof(*targets));
-    const char *path = fg_path_encode(fg_facts_path_asked(r), r->pool);
 
     targets->r = r;
-    targets->origin = apr_pstrcat(r->pool, ap_http_scheme(r), "://", host_header(r), NULL);
-    targets->url.path = path != NULL && *path == '/' ? path : "/";
     targets->header = header_sent(r, "Content-Security-Policy");
-    targets->url.is_here = is_here;
-    targets->url.baton = targets;
-    targets->all = apr_array_make(r->pool, 2, sizeof(known_t *));
     return targets;
 }

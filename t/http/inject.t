@@ -6,6 +6,7 @@ use warnings;
 use lib 't/lib', '../lib';
 use Encode qw(encode);
 use FormGuard::Httpd;
+use FormGuard::Process;
 use IO::Compress::Gzip qw(gzip);
 use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
 use Test::More;
@@ -325,6 +326,21 @@ subtest 'files that are known' => sub {
     $known->write_file('free/.htaccess', $CAPTCHA);
     is $ask->('/a.html')->body, page(form('/f/contact.php'), with('/free/x.php', '/free/x.php')), 'another one guarded' for 1 .. 2;
     $known->log_ok('changes');
+
+    # Asked for again and again, what holds for the form is told as it was some milliseconds ago.
+    my $plain = page(form('/f/contact.php'), with('/free/x.php', '/free/x.php'));
+    is_deeply [grep { $_ ne $plain } map { $ask->('/a.html')->body } 1 .. 100], [], 'a hundred times';
+    $known->write_file('f/.htaccess', $CAPTCHA);
+    my $both = page(with('/f/contact.php', '/f/contact.php'), with('/free/x.php', '/free/x.php', 1));
+    ok FormGuard::Process::wait_until(sub { $ask->('/a.html')->body eq $both }, 5, 'what holds now'), 'and then what holds now';
+    is_deeply [grep { $_ ne $both } map { $ask->('/a.html')->body } 1 .. 100], [], 'a hundred times';
+    # Not where it depends on who asks.
+    $known->write_file('f/.htaccess', $CAPTCHA . "<If \"%{HTTP:X-Who} == 'me'\">\nFormGuardCaptchaField tok\n</If>\n");
+    my $me = page($tok, with('/free/x.php', '/free/x.php', 1));
+    FormGuard::Process::wait_until(sub { $ask->('/a.html', 'X-Who' => 'me')->body eq $me }, 5, '<If>');
+    is_deeply [grep { $ask->('/a.html')->body ne $both } 1 .. 50], [], 'one visitor';
+    is_deeply [grep { $ask->('/a.html', 'X-Who' => 'me')->body ne $me } 1 .. 50], [], 'is not another';
+    $known->log_ok('again and again');
 };
 
 $_->done for $httpd, $OFF, $known;

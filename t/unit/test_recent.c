@@ -64,11 +64,11 @@ static void test_sure(void **state)
     assert_null(find(recent, "a", NOW));
     keep(recent, "a", NOW, "yes");
     assert_null(find(recent, "a", NOW));
-    keep(recent, "a", NOW, "yes!");
-    keep(recent, "a", NOW, "yes");
-    keep(recent, "a", NOW, "yes");
-    assert_null(find(recent, "a", NOW));
-    keep(recent, "a", NOW, "yes");
+    keep_sure(recent, "a", NOW, "yes!");
+    for (i = 0; i < FG_RECENT_SURE; i++) {
+        keep(recent, "a", NOW, "yes");
+        assert_int_equal(find(recent, "a", NOW) != NULL, i == FG_RECENT_SURE - 1);
+    }
     assert_string_equal(find(recent, "a", NOW), "yes");
     keep_sure(recent, "a", NOW, "");
     assert_string_equal(find(recent, "a", NOW), "");
