@@ -18,6 +18,7 @@ static fg_recent_t *recent;
 /* Whatever may make a difference, but for what .htaccess and its like say at the time. */
 static const char *key_of(request_rec *r, const char *base, const char *action, apr_size_t *len)
 {
+    const apr_uintptr_t server = (apr_uintptr_t)r->server;
     const char *host = apr_table_get(r->headers_in, "Host");
     const char *const parts[] = {ap_http_scheme(r), host != NULL ? host : "",
                                  fg_facts_path_asked(r), base != NULL ? base : "",
@@ -27,14 +28,14 @@ static const char *key_of(request_rec *r, const char *base, const char *action, 
     char *at;
     int i;
 
-    *len = sizeof(r->server);
+    *len = sizeof(server);
     for (i = 0; i < PARTS; i++) {
         sizes[i] = strlen(parts[i]) + 1;
         *len += sizes[i];
     }
     key = apr_palloc(r->pool, *len);
-    memcpy(key, &r->server, sizeof(r->server));
-    at = key + sizeof(r->server);
+    memcpy(key, &server, sizeof(server));
+    at = key + sizeof(server);
     for (i = 0; i < PARTS; i++) {
         memcpy(at, parts[i], sizes[i]);
         at += sizes[i];
