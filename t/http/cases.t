@@ -14,6 +14,8 @@ use JSON::PP ();
 use Socket;
 use Test::More;
 
+plan skip_all => 'libfaketime and sanitizers do not go together' if $ENV{FORMGUARD_PRELOAD} || $ENV{FORMGUARD_WRAP};
+
 my $TOP = FormGuard::Httpd::forms_dir() . '/../../..';
 my $CHROME = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36';
 my ($MINUTE, $HOUR, $DAY) = (60, 3600, 86400);

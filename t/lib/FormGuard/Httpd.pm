@@ -449,7 +449,8 @@ END {
     my $status = $?;
     {
         local ($@, $!);
-        $_->_abandon for grep { defined } @servers;
+        my @left = grep { defined } @servers;    # which each takes itself out of
+        $_->_abandon for @left;
     }
     $? = $status || ($FormGuard::Httpd::abandoned ? 1 : 0);
 }
