@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_hash.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
@@ -44,11 +43,22 @@ fg_recent_t *fg_recent_create(apr_pool_t *pool)
     return recent;
 }
 
+/* Who chooses keys so that they meet has them found out each time, and nothing else. */
 static entry_t *entry_of(fg_recent_t *recent, const char *key, apr_size_t len)
 {
-    apr_ssize_t hashed = (apr_ssize_t)len;
+    apr_uint64_t hash = len;
 
-    return &recent->entries[apr_hashfunc_default(key, &hashed) % ENTRIES];
+    while (len > 0) {
+        apr_size_t size = len < sizeof(hash) ? len : sizeof(hash);
+        apr_uint64_t word = 0;
+
+        memcpy(&word, key, size);
+        hash = (hash ^ word) * APR_UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 32;
+        key += size;
+        len -= size;
+    }
+    return &recent->entries[hash % ENTRIES];
 }
 
 static int is_of(const entry_t *entry, const char *key, apr_size_t len)

@@ -557,7 +557,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     (void)s;
     memory = fg_page_memory_create(pchild);
-    fg_target_child_init(pchild);
+    fg_targets_child_init(pchild);
 }
 
 static void insert_filter(request_rec *r)

@@ -56,6 +56,9 @@ void fg_target_child_init(apr_pool_t *pchild);
 /** All those of a page. */
 typedef struct fg_targets fg_targets_t;
 
+/** child_init: what all lookups share. */
+void fg_targets_child_init(apr_pool_t *pchild);
+
 /** None yet; in the request's pool. */
 fg_targets_t *fg_targets_create(request_rec *r);
 

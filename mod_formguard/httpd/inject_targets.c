@@ -74,6 +74,14 @@ static int is_here(void *baton, const char *host, const char *port)
            ap_matches_request_vhost(r, host, r->server->port);
 }
 
+static const ap_filter_rec_t *fixup_headers; /* NULL: mod_headers is not there */
+
+void fg_targets_child_init(apr_pool_t *pchild)
+{
+    fixup_headers = ap_get_output_filter_handle("FIXUP_HEADERS_OUT");
+    fg_target_child_init(pchild);
+}
+
 /* Swallows what the copy of a filter passes on. */
 static apr_status_t swallow(ap_filter_t *f, apr_bucket_brigade *bb)
 {
@@ -110,7 +118,7 @@ static const char *header_sent(request_rec *r, const char *name)
     ap_filter_t copy;
     const char *lines;
 
-    while (f != NULL && strcasecmp(f->frec->name, "fixup_headers_out") != 0) {
+    while (f != NULL && f->frec != fixup_headers) {
         f = f->next;
     }
     if (f == NULL) {
