@@ -34,7 +34,6 @@ typedef struct multipart {
     enum state state;
     char needle[BOUNDARY_MAX + 3]; /* "--boundary" */
     apr_size_t needle_len;
-    unsigned char shift[256]; /* Horspool's: how far the byte under its end lets the needle jump */
 
     int fresh; /* nothing before `at` belongs to this preamble or this data */
     int is_file;
@@ -56,19 +55,7 @@ typedef struct multipart {
 
 static const char *find_needle(const multipart_t *m)
 {
-    const apr_size_t tail = m->needle_len - 1;
-    const char tail_byte = m->needle[tail];
-    const char *p = m->window + m->at, *end = m->window + m->end;
-
-    while ((apr_size_t)(end - p) > tail) {
-        char c = p[tail];
-
-        if (c == tail_byte && memcmp(p, m->needle, tail) == 0) {
-            return p;
-        }
-        p += m->shift[(unsigned char)c];
-    }
-    return NULL;
+    return memmem(m->window + m->at, m->end - m->at, m->needle, m->needle_len);
 }
 
 static void data_add(fg_body_t *body, const multipart_t *m, const char *data, apr_size_t len)
@@ -577,7 +564,7 @@ static const char *find_boundary(const char *content_type, apr_size_t *len)
 fg_body_status_t fg_multipart_init(fg_body_t *body, const char *content_type, apr_pool_t *pool)
 {
     multipart_t *m;
-    apr_size_t len, i;
+    apr_size_t len;
     const char *boundary = find_boundary(content_type, &len);
 
     if (boundary == NULL) {
@@ -589,10 +576,6 @@ fg_body_status_t fg_multipart_init(fg_body_t *body, const char *content_type, ap
     m->needle_len = len + 2;
     memcpy(m->needle, "--", 2);
     memcpy(m->needle + 2, boundary, len);
-    memset(m->shift, (int)m->needle_len, sizeof(m->shift));
-    for (i = 0; i + 1 < m->needle_len; i++) {
-        m->shift[(unsigned char)m->needle[i]] = (unsigned char)(m->needle_len - 1 - i);
-    }
     body->grammar = m;
     body->feed = feed;
     body->finish = finish;
