@@ -108,6 +108,16 @@ void fg_urlencoded_init(fg_body_t *body, apr_pool_t *pool);
 /** Read multipart/form-data. @return FG_BODY_MALFORMED without a usable boundary */
 fg_body_status_t fg_multipart_init(fg_body_t *body, const char *content_type, apr_pool_t *pool);
 
+/** The longest boundary, bytes. RFC 2046 allows 70. */
+#define FG_BOUNDARY_MAX 250
+
+/**
+ * Find the boundary that every reader of this Content-Type finds.
+ * @param len set to its bytes
+ * @return where it starts in `content_type`, or NULL if there is none that is usable
+ */
+const char *fg_multipart_boundary(const char *content_type, apr_size_t *len);
+
 /** Read JSON. */
 void fg_json_body_init(fg_body_t *body, apr_pool_t *pool);
 

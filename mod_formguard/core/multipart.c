@@ -15,10 +15,9 @@
  * stand where it delimits. An honest client picks a boundary that is nowhere in the data.
  */
 
-#define BOUNDARY_MAX 250  /* RFC 2046 allows 70 */
-#define HEADERS_MAX  4096 /* of one part; less than PHP's longest line */
-#define FILES_MAX    1000 /* PHP's max_file_uploads is 20 */
-#define WINDOW       8192 /* more than HEADERS_MAX and a delimiter */
+#define HEADERS_MAX 4096 /* of one part; less than PHP's longest line */
+#define FILES_MAX   1000 /* PHP's max_file_uploads is 20 */
+#define WINDOW      8192 /* more than HEADERS_MAX and a delimiter */
 
 enum state {
     PREAMBLE,
@@ -32,7 +31,7 @@ enum header { NO_HEADER, OTHER_HEADER, DISPOSITION };
 
 typedef struct multipart {
     enum state state;
-    char needle[BOUNDARY_MAX + 3]; /* "--boundary" */
+    char needle[FG_BOUNDARY_MAX + 3]; /* "--boundary" */
     apr_size_t needle_len;
 
     int fresh; /* nothing before `at` belongs to this preamble or this data */
@@ -53,9 +52,15 @@ typedef struct multipart {
     char window[WINDOW];
 } multipart_t;
 
-static const char *find_needle(const multipart_t *m)
+static const char *find_needle(const multipart_t *m, const char *from, const char *end)
 {
-    return memmem(m->window + m->at, m->end - m->at, m->needle, m->needle_len);
+    return memmem(from, (apr_size_t)(end - from), m->needle, m->needle_len);
+}
+
+/* What may be the start of a delimiter, or of the line end before one. */
+static apr_size_t held_back(const multipart_t *m)
+{
+    return m->needle_len + 1;
 }
 
 static void data_add(fg_body_t *body, const multipart_t *m, const char *data, apr_size_t len)
@@ -403,7 +408,7 @@ static fg_body_status_t step_delimiter(multipart_t *m, int *more)
 /* Take from the window what no delimiter, and no line end before one, can start in any more. */
 static void take_safe(fg_body_t *body, multipart_t *m)
 {
-    apr_size_t held = m->needle_len + 1, have = m->end - m->at;
+    apr_size_t held = held_back(m), have = m->end - m->at;
 
     if (have > held) {
         if (m->state == DATA) {
@@ -429,7 +434,7 @@ static void end_part(fg_body_t *body, const multipart_t *m, apr_off_t to)
 
 static fg_body_status_t step_search(fg_body_t *body, multipart_t *m, int *more)
 {
-    const char *from = m->window + m->at, *p = find_needle(m);
+    const char *from = m->window + m->at, *p = find_needle(m, from, m->window + m->end);
     apr_off_t delimiter;
 
     if (p == NULL) {
@@ -477,14 +482,49 @@ static fg_body_status_t run(fg_body_t *body, multipart_t *m)
     return status;
 }
 
+/*
+ * A file is looked through where it lies, not by way of the window. What the window holds are the
+ * `held` bytes in front of `data`: they are looked at again, and what comes before the next
+ * delimiter is passed over.
+ * @return how many bytes of `data` are done with
+ */
+static apr_size_t pass_over(fg_body_t *body, multipart_t *m, const char *data, apr_size_t len)
+{
+    apr_size_t held = held_back(m), safe;
+    const char *from = data - held;
+    const char *p = find_needle(m, from, data + len);
+
+    safe = (apr_size_t)((p ? p : data + len) - from);
+    if (safe <= 2 * held) {
+        return 0;
+    }
+    safe -= held;
+    if (m->state == DATA) {
+        data_add(body, m, from, safe);
+    }
+    m->base += (apr_off_t)(m->at + safe);
+    m->at = m->end = 0;
+    m->fresh = 0;
+    return safe - held;
+}
+
 static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
 {
     multipart_t *m = body->grammar;
     fg_body_status_t status = FG_BODY_OK;
+    apr_size_t copied = 0; /* bytes in front of `data` that came with it */
 
     while (len && status == FG_BODY_OK) {
+        const apr_size_t held = held_back(m);
+        int searching = m->state != DELIMITER && m->state != HEADERS && len >= WINDOW / 4;
         apr_size_t piece;
 
+        if (searching && copied >= held && m->end - m->at == held) {
+            piece = pass_over(body, m, data, len);
+            data += piece;
+            len -= piece;
+            copied = piece > 0 ? 0 : copied;
+        }
         if (m->at) {
             memmove(m->window, m->window + m->at, m->end - m->at);
             m->end -= m->at;
@@ -492,10 +532,14 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
             m->at = 0;
         }
         piece = WINDOW - m->end < len ? WINDOW - m->end : len;
+        if (searching && copied < held && piece > held) {
+            piece = held;
+        }
         memcpy(m->window + m->end, data, piece);
         m->end += piece;
         data += piece;
         len -= piece;
+        copied += piece;
         status = run(body, m);
     }
     return status;
@@ -511,61 +555,11 @@ static fg_body_status_t finish(fg_body_t *body)
     return FG_BODY_MALFORMED;
 }
 
-static const char *find_parameter(const char *text)
-{
-    static const char wanted[] = "boundary";
-
-    for (; *text; text++) {
-        if (apr_cstr_casecmpn(text, wanted, sizeof(wanted) - 1) == 0) {
-            return text;
-        }
-    }
-    return NULL;
-}
-
-/*
- * PHP looks for the letters "boundary" anywhere, small ones first, then for the next `=`. What is
- * accepted here is what every reader finds in the same place.
- */
-static const char *find_boundary(const char *content_type, apr_size_t *len)
-{
-    const char *name = find_parameter(content_type), *value, *end, *p;
-
-    if (name == NULL || name == content_type || !strchr("; \t", name[-1])) {
-        return NULL;
-    }
-    if (memcmp(name, "boundary", strlen("boundary")) != 0 && strstr(name, "boundary")) {
-        return NULL;
-    }
-    value = name + strlen("boundary");
-    if (*value++ != '=') {
-        return NULL;
-    }
-    if (*value == '"') {
-        value++;
-        end = strchr(value, '"');
-        if (end == NULL || (end[1] && end[1] != ';' && !fg_is_space(end[1]))) {
-            return NULL;
-        }
-    }
-    else {
-        end = value + strcspn(value, ";");
-    }
-    for (p = value; p < end; p++) {
-        if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == '"' || *p == '\\' ||
-            (value[-1] == '=' && *p == ',')) {
-            return NULL;
-        }
-    }
-    *len = end - value;
-    return *len && *len <= BOUNDARY_MAX && find_parameter(end) == NULL ? value : NULL;
-}
-
 fg_body_status_t fg_multipart_init(fg_body_t *body, const char *content_type, apr_pool_t *pool)
 {
     multipart_t *m;
     apr_size_t len;
-    const char *boundary = find_boundary(content_type, &len);
+    const char *boundary = fg_multipart_boundary(content_type, &len);
 
     if (boundary == NULL) {
         return FG_BODY_MALFORMED;

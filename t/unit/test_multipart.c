@@ -206,6 +206,75 @@ static void boundary_is_found_behind_near_misses(void **state)
     free(body);
 }
 
+static int add_cut(void *baton, const char *name, apr_size_t len, apr_off_t from, apr_off_t to)
+{
+    char text[80];
+
+    text_add(baton, name, len);
+    text_add(baton, text, snprintf(text, sizeof(text), "[%ld,%ld)", (long)from, (long)to));
+    return 1;
+}
+
+/* Where in a body that comes in one piece or in large ones its fields stand. */
+static char *cuts_of(const char *type, const char *data, size_t len, size_t most)
+{
+    body_text_t cuts = {NULL, 0, 0}, fields = {NULL, 0, 0};
+    apr_pool_t *pool;
+    fg_body_t *body;
+
+    apr_pool_create(&pool, NULL);
+    fg_body_create(&body, type, &fg_body_default_caps, text_add_field, &fields, pool);
+    fg_body_on_cut(body, add_cut, &cuts);
+    while (len) {
+        size_t piece = len < most ? len : most;
+
+        fg_body_feed(body, data, piece);
+        data += piece;
+        len -= piece;
+    }
+    assert_int_equal(fg_body_finish(body), FG_BODY_OK);
+    apr_pool_destroy(pool);
+    free(fields.text);
+    return cuts.text;
+}
+
+/* A file is looked through where it lies: what delimits it may stand anywhere, or be cut. */
+static void large_files_are_passed_over(void **state)
+{
+    static const char type[] = "multipart/form-data; boundary=aab-aab";
+    static const char start[] = "--aab-aab\r\n" CD "name=f; filename=x\r\n\r\n";
+    static const char end[] = "\r\n--aab-aab\r\n" CD "name=n\r\n\r\nv\r\n--aab-aab--";
+    static const size_t more[] = {0, 2000, 4080, 8120, 16300};
+    size_t i, n;
+
+    (void)state;
+    for (i = 0; i < sizeof(more) / sizeof(*more); i++) {
+        for (n = 0; n < 90; n++) {
+            size_t size = more[i] + n, head = sizeof(start) - 1, most;
+            char *fill = repeated("-\n\r", size / 3 + 1), *body = malloc(40000), expected[80];
+            char *epilogue = repeated("z", n & 1 ? 5000 : 0);
+            int len = snprintf(body, 40000, "%s%.*s%s%s", start, (int)size, fill, end, epilogue);
+
+            snprintf(expected, sizeof(expected), "f@%lu|n=v|OK", (unsigned long)size);
+            body_gives_len(type, &fg_body_default_caps, body, (size_t)len, expected);
+            snprintf(expected, sizeof(expected), "n[%lu,%lu)", (unsigned long)(head + size + 2),
+                     (unsigned long)(head + size + sizeof(end) - 1 - 11));
+            for (most = 1; most < 20000; most = most * 3 + 7) {
+                char *cuts = cuts_of(type, body, (size_t)len, most);
+
+                assert_string_equal(cuts, expected);
+                free(cuts);
+            }
+            /* The same where no line ends. */
+            body[head + size + 1] = 'y';
+            body_gives(type, &fg_body_default_caps, body, "MALFORMED");
+            free(epilogue);
+            free(fill);
+            free(body);
+        }
+    }
+}
+
 static void headers_names_and_fields_are_capped(void **state)
 {
     fg_body_caps_t caps = fg_body_default_caps;
@@ -256,6 +325,7 @@ int main(void)
         cmocka_unit_test(field_named_like_a_file_before_is_malformed),
         cmocka_unit_test(boundary_is_what_every_reader_finds),
         cmocka_unit_test(boundary_is_found_behind_near_misses),
+        cmocka_unit_test(large_files_are_passed_over),
         cmocka_unit_test(headers_names_and_fields_are_capped),
         cmocka_unit_test(files_are_capped),
     };
