@@ -80,11 +80,18 @@ apr_uint32_t fg_altcha_work(const fg_difficulty_t *difficulty, apr_uint32_t rece
 /* --- what a solution is good for -------------------------------------------------------------- */
 
 static apr_uint64_t bind_form(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject,
-                              apr_pool_t *pool)
+                              const char *path, apr_pool_t *pool)
 {
-    const char *form = apr_pstrcat(pool, "form\n", subject->host, "\n", subject->path, NULL);
+    const char *form = apr_pstrcat(pool, "form\n", subject->host, "\n", path, NULL);
 
     return apr_siphash24(form, strlen(form), altcha->bind);
+}
+
+static int is_of_form(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject,
+                      apr_uint64_t form, apr_pool_t *pool)
+{
+    return form == bind_form(altcha, subject, subject->path, pool) ||
+           (subject->page != NULL && form == bind_form(altcha, subject, subject->page, pool));
 }
 
 static apr_uint64_t bind_client(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject)
@@ -137,7 +144,7 @@ const char *fg_altcha_challenge(const fg_altcha_t *altcha, const fg_altcha_subje
                         "%s?expires=%" APR_TIME_T_FMT "&life=%" APR_TIME_T_FMT
                         "&form=%016" APR_UINT64_T_HEX_FMT "&client=%016" APR_UINT64_T_HEX_FMT "&",
                         nonce, apr_time_sec(now + life), apr_time_sec(life),
-                        bind_form(altcha, subject, pool), bind_client(altcha, subject));
+                        bind_form(altcha, subject, subject->path, pool), bind_client(altcha, subject));
     if (!make_challenge(altcha, salt, number % ((apr_uint64_t)work + 1), challenge) ||
         !fg_digest_sign(altcha->digest, challenge, signature)) {
         return NULL;
@@ -246,7 +253,7 @@ void fg_altcha_judge(const fg_altcha_t *altcha, const fg_altcha_subject_t *subje
     }
     memcpy(solved->id, solution.challenge, strlen(solution.challenge) + 1);
     solved->life = apr_time_from_sec(salt.life);
-    if (salt.form != bind_form(altcha, subject, pool)) {
+    if (!is_of_form(altcha, subject, salt.form, pool)) {
         fg_result_judged(result, FG_CAPTCHA_REJECTED, "solved-for=another-form");
     }
     else if (salt.client != bind_client(altcha, subject)) {

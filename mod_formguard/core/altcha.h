@@ -33,6 +33,8 @@ typedef struct fg_altcha_subject {
     const char *host;           /**< virtual host */
     const char *path;           /**< URL path the form is posted to, as the client asks for it */
     const fg_address_t *client; /**< its neighbourhood (/24, /48) counts */
+    const char *page;           /**< path a solution may be for besides, or NULL: where the form of
+                                     a page is sent to, when a script of it posts elsewhere */
 } fg_altcha_subject_t;
 
 /** A challenge of ours that was solved. */

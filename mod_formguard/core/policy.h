@@ -122,6 +122,7 @@ typedef struct fg_preset {
     fg_reply_t reply;
     const char *token_field; /**< where its FormGuardCaptchaField expects the token of a captcha
                                 service, which the software may verify itself; or NULL */
+    int posts_elsewhere;     /**< 1: its script posts to another path than the form in the page */
 } fg_preset_t;
 
 /** All presets; `name` is NULL in the last row. */

@@ -132,15 +132,18 @@ static const char *make_altcha(fg_widget_t *widget, const fg_policy_t *policy, c
                                const char *origin, apr_pool_t *pool)
 {
     fg_csp_need_t *needs = apr_pcalloc(pool, NEEDS_MAX * sizeof(*needs));
+    const char *field = fg_policy_captcha_field(policy);
     int count = 0;
 
+    if (strcmp(field, fg_policy_captcha(policy)->field) == 0) {
+        field = NULL; /* as the widget has it by itself */
+    }
     put_script(widget, ALTCHA_SCRIPT, "type=\"module\" async", pool);
     /* Solved while the form is filled in: before a script of the page takes the fields together,
      * and not for everybody who only looks at the page. */
-    widget->element =
-        apr_pstrcat(pool, "<altcha-widget challenge=\"" ALTCHA_CHALLENGE,
-                    fg_query_encode(path, pool), "\" auto=\"onfocus\"",
-                    attribute("name", policy->captcha_field, pool), "></altcha-widget>", NULL);
+    widget->element = apr_pstrcat(pool, "<altcha-widget challenge=\"" ALTCHA_CHALLENGE,
+                                  fg_query_encode(path, pool), "\" auto=\"onfocus\"",
+                                  attribute("name", field, pool), "></altcha-widget>", NULL);
     add_need(needs, &count, "script-src", apr_pstrcat(pool, origin, ALTCHA_SCRIPT, NULL), "'self'");
     add_need(needs, &count, "worker-src", "blob:", "blob:");
     add_need(needs, &count, "connect-src", apr_pstrcat(pool, origin, ALTCHA_CHALLENGE, NULL),

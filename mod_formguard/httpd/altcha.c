@@ -5,6 +5,7 @@
 
 #include "apr_siphash.h"
 #include "apr_strings.h"
+#include "apr_uri.h"
 
 #include "http_core.h"
 #include "http_protocol.h"
@@ -25,6 +26,9 @@ APLOG_USE_MODULE(formguard);
 
 /* How many cookies of one name are looked at. */
 #define COOKIES_MAX 8
+
+/* Bytes of a Referer that is looked at. */
+#define REFERER_MAX 4096
 
 /* How far back a client's challenges count for the work of the next one. */
 static const fg_rate_t lately = {1000, apr_time_from_sec(600)};
@@ -121,10 +125,33 @@ apr_uint32_t fg_altcha_recent(const fg_address_t *client, apr_time_t now)
         .used;
 }
 
+/* The widget stands in the page's form, which is sent to the page itself; the software's script
+ * posts to its route. Browsers say which page that is; a robot that says another one has solved a
+ * challenge of this site for it. @return NULL: no software that does so */
+static const char *page_of_script(const fg_request_t *fr)
+{
+    const char *referer = apr_table_get(fr->r->headers_in, "Referer");
+    int elsewhere = 0;
+    apr_uri_t page;
+    int i;
+
+    for (i = 0; i < fr->c.layers; i++) {
+        const fg_preset_t *preset = fr->c.layer[i].policy->preset;
+
+        elsewhere |= fr->c.layer[i].active && preset != NULL && preset->posts_elsewhere;
+    }
+    return elsewhere && referer != NULL && strlen(referer) <= REFERER_MAX &&
+                   apr_uri_parse(fr->r->pool, referer, &page) == APR_SUCCESS &&
+                   page.hostname != NULL && fr->r->hostname != NULL &&
+                   strcasecmp(page.hostname, fr->r->hostname) == 0
+               ? page.path
+               : NULL;
+}
+
 fg_altcha_subject_t fg_altcha_subject(const fg_request_t *fr)
 {
     fg_altcha_subject_t subject = {fr->r->server->server_hostname, fg_facts_path_asked(fr->r),
-                                   &fr->c.client};
+                                   &fr->c.client, page_of_script(fr)};
 
     return subject;
 }

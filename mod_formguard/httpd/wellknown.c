@@ -122,6 +122,7 @@ static int send_challenge(request_rec *r)
     subject.host = r->server->server_hostname;
     subject.path = form->parsed_uri.path != NULL ? form->parsed_uri.path : asked;
     subject.client = &client;
+    subject.page = NULL;
     text = fg_altcha_challenge(fg_runtime()->altcha, &subject,
                                fg_altcha_work(&difficulty, fg_altcha_recent(&client, now.steady)),
                                now.wall, life, r->pool);

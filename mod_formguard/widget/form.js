@@ -9,7 +9,7 @@
     let sending = new WeakMap();
     addEventListener('submit', (event) => {
         const form = event.target;
-        if (performance.now() < sending.get(form)) {
+        if (performance.now() < sending.get(form) || unchecked(event)) {
             event.preventDefault();
             event.stopImmediatePropagation();
         } else if (form.querySelector('altcha-widget')) {
@@ -51,15 +51,30 @@
         }
         if (states.get(widget) === 'verifying') {
             event.preventDefault();
-            waiting = { widget, button: pressed.button };
+            waiting = { widget, form, button: pressed.button };
         }
     }, true);
+    // The same of a form whose fields the browser does not check, since a script does: it posts without a solution.
+    const unchecked = ({ target: form, submitter }) => {
+        const widget = form.querySelector('altcha-widget[auto=onfocus]');
+        if (!widget || !(form.noValidate || submitter?.formNoValidate)) {
+            return false;
+        }
+        if ([undefined, 'unverified', 'expired'].includes(states.get(widget))) {
+            widget.verify();
+        }
+        if (states.get(widget) !== 'verifying') {
+            return false;
+        }
+        waiting = { widget, form, button: submitter };
+        return true;
+    };
     const go = (widget, state) => {
         if (waiting?.widget === widget && ['verified', 'error'].includes(state)) {
-            const { button } = waiting;
+            const { form, button } = waiting;
             waiting = null;
-            if (state === 'verified' && button.form) {
-                button.form.requestSubmit(button);
+            if (state === 'verified' && (!button || button.form === form)) {
+                form.requestSubmit(button);
             }
         }
     };

@@ -35,7 +35,7 @@ static inline const fg_address_t *client_at(int elsewhere)
 /** The form the targets use. */
 static inline fg_altcha_subject_t the_form(void)
 {
-    fg_altcha_subject_t subject = {"www.example.jp", "/contact.php", client_at(0)};
+    fg_altcha_subject_t subject = {"www.example.jp", "/contact.php", client_at(0), NULL};
 
     return subject;
 }

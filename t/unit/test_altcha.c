@@ -24,7 +24,7 @@
 static apr_pool_t *pool;
 static fg_altcha_t *altcha;
 static fg_address_t client;
-static fg_altcha_subject_t subject = {"www.example.jp", "/contact.php", &client};
+static fg_altcha_subject_t subject = {"www.example.jp", "/contact.php", &client, NULL};
 static const unsigned char key[FG_ALTCHA_KEY_BYTES] = "a key of thirty-two bytes, exact";
 
 static int set_up(void **state)
@@ -212,11 +212,11 @@ static void test_foreign(void **state)
     challenge_t made = challenge_for(&subject, 50, 60 * SEC);
     const char *token = solution(&made, solve(&made));
     fg_address_t elsewhere, neighbour;
-    fg_altcha_subject_t other_host = {"www.example.com", "/contact.php", &client};
-    fg_altcha_subject_t other_form = {"www.example.jp", "/contact.php5", &client};
-    fg_altcha_subject_t shifted = {"www.example.jp\n", "contact.php", &client};
-    fg_altcha_subject_t other_net = {"www.example.jp", "/contact.php", &elsewhere};
-    fg_altcha_subject_t same_net = {"www.example.jp", "/contact.php", &neighbour};
+    fg_altcha_subject_t other_host = {"www.example.com", "/contact.php", &client, NULL};
+    fg_altcha_subject_t other_form = {"www.example.jp", "/contact.php5", &client, NULL};
+    fg_altcha_subject_t shifted = {"www.example.jp\n", "contact.php", &client, NULL};
+    fg_altcha_subject_t other_net = {"www.example.jp", "/contact.php", &elsewhere, NULL};
+    fg_altcha_subject_t same_net = {"www.example.jp", "/contact.php", &neighbour, NULL};
 
     (void)state;
     fg_address_parse(&elsewhere, "192.0.3.7");
@@ -228,6 +228,13 @@ static void test_foreign(void **state)
     assert_int_equal(judge_as(&same_net, token, NOW), FG_ACCEPTED);
     fg_address_parse(&elsewhere, "2001:db8:1::1");
     assert_int_equal(judge_as(&other_net, token, NOW), FG_CAPTCHA_REJECTED);
+    /* a script's post, for the page it runs in */
+    other_form.page = "/contact.php";
+    assert_int_equal(judge_as(&other_form, token, NOW), FG_ACCEPTED);
+    other_form.page = "/contact.phtml";
+    assert_int_equal(judge_as(&other_form, token, NOW), FG_CAPTCHA_REJECTED);
+    other_host.page = "/contact.php";
+    assert_int_equal(judge_as(&other_host, token, NOW), FG_CAPTCHA_REJECTED);
 }
 
 static void test_other_key(void **state)

@@ -19,7 +19,7 @@
 static apr_pool_t *pool;
 static fg_altcha_t *altcha;
 static fg_address_t client;
-static fg_altcha_subject_t subject = {"www.example.jp", "/contact.php", &client};
+static fg_altcha_subject_t subject = {"www.example.jp", "/contact.php", &client, NULL};
 
 static int set_up(void **state)
 {

@@ -57,6 +57,12 @@ static void test_services(void **state)
         "<script src=\"/.well-known/formguard/altcha.js\" type=\"module\" async></script>",
         "<altcha-widget challenge=\"/.well-known/formguard/challenge?form=/f/mail.php\" "
         "auto=\"onfocus\"></altcha-widget>");
+    /* a preset's field is for the software's own captcha */
+    assert_widget(
+        "FormGuardCaptcha altcha", "FormGuardPreset contact-form-7",
+        "<script src=\"/.well-known/formguard/altcha.js\" type=\"module\" async></script>",
+        "<altcha-widget challenge=\"/.well-known/formguard/challenge?form=/f/mail.php\" "
+        "auto=\"onfocus\"></altcha-widget>");
     assert_widget("FormGuardCaptcha recaptcha-v2", NULL,
                   "<script src=\"https://www.google.com/recaptcha/api.js\" async defer></script>",
                   "<span class=\"g-recaptcha\" data-sitekey=\"6Le-x_y\"></span>");
