@@ -140,11 +140,12 @@ const char *fg_altcha_challenge(const fg_altcha_t *altcha, const fg_altcha_subje
     }
     memcpy(&number, random + NONCE, sizeof(number));
     apr_escape_hex(nonce, random, NONCE, 0, NULL);
-    salt = apr_psprintf(pool,
-                        "%s?expires=%" APR_TIME_T_FMT "&life=%" APR_TIME_T_FMT
-                        "&form=%016" APR_UINT64_T_HEX_FMT "&client=%016" APR_UINT64_T_HEX_FMT "&",
-                        nonce, apr_time_sec(now + life), apr_time_sec(life),
-                        bind_form(altcha, subject, subject->path, pool), bind_client(altcha, subject));
+    salt =
+        apr_psprintf(pool,
+                     "%s?expires=%" APR_TIME_T_FMT "&life=%" APR_TIME_T_FMT
+                     "&form=%016" APR_UINT64_T_HEX_FMT "&client=%016" APR_UINT64_T_HEX_FMT "&",
+                     nonce, apr_time_sec(now + life), apr_time_sec(life),
+                     bind_form(altcha, subject, subject->path, pool), bind_client(altcha, subject));
     if (!make_challenge(altcha, salt, number % ((apr_uint64_t)work + 1), challenge) ||
         !fg_digest_sign(altcha->digest, challenge, signature)) {
         return NULL;
