@@ -6,6 +6,7 @@
  */
 #include "altcha_solution.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include <apr_encode.h>
@@ -34,15 +35,15 @@
 /* Of RFC 4648 4. */
 static const unsigned char six_bits[256] = {ALL(0), ALL(64), ALL(128), ALL(192)};
 
-/* Three bytes of four letters. @return what has NONE in it if one of them was no letter */
+/* Three bytes of four letters, and one that is nobody's. @return what has NONE in it if one of them
+ * was no letter */
 static inline unsigned int decode_four(char *out, const unsigned char *in)
 {
-    unsigned int a = six_bits[in[0]], b = six_bits[in[1]], c = six_bits[in[2]];
-    unsigned int d = six_bits[in[3]];
+    apr_uint32_t a = six_bits[in[0]], b = six_bits[in[1]], c = six_bits[in[2]];
+    apr_uint32_t d = six_bits[in[3]];
+    apr_uint32_t bytes = htonl(a << 26 | b << 20 | c << 14 | d << 8);
 
-    out[0] = (char)(a << 2 | b >> 4);
-    out[1] = (char)(b << 4 | c >> 2);
-    out[2] = (char)(c << 6 | d);
+    memcpy(out, &bytes, sizeof(bytes));
     return a | b | c | d;
 }
 

@@ -119,21 +119,6 @@ void fg_body_ask(fg_body_t *body)
     body->unasked = body->asked != NULL && !body->asked(body->baton, body->name, body->name_len);
 }
 
-void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len)
-{
-    apr_size_t room = body->caps.value_kept - body->value_len;
-
-    if (body->value == NULL) {
-        body->value = apr_palloc(body->pool, body->caps.value_kept + FG_BODY_PAD);
-    }
-    body->total_len += len;
-    if (len > room) {
-        len = room;
-    }
-    memcpy(body->value + body->value_len, data, len);
-    body->value_len += len;
-}
-
 fg_body_status_t fg_body_count(fg_body_t *body)
 {
     if (body->fields >= body->caps.fields) {

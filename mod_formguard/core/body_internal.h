@@ -6,6 +6,8 @@
 #ifndef FG_BODY_INTERNAL_H
 #define FG_BODY_INTERNAL_H
 
+#include <string.h>
+
 #include "body.h"
 
 /** A grammar: both return the status so far. */
@@ -66,7 +68,20 @@ fg_body_status_t fg_body_name_add(fg_body_t *body, const char *data, apr_size_t 
 void fg_body_ask(fg_body_t *body);
 
 /** Append to the current value; what is over the cap is counted only. */
-void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len);
+static inline void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len)
+{
+    apr_size_t room = body->caps.value_kept - body->value_len;
+
+    if (body->value == NULL) {
+        body->value = apr_palloc(body->pool, body->caps.value_kept + FG_BODY_PAD);
+    }
+    body->total_len += len;
+    if (len > room) {
+        len = room;
+    }
+    memcpy(body->value + body->value_len, data, len);
+    body->value_len += len;
+}
 
 /** Count one more field; FG_BODY_TOO_MANY over the cap. */
 fg_body_status_t fg_body_count(fg_body_t *body);

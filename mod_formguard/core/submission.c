@@ -64,7 +64,7 @@ static wanted_t *want(fg_submission_t *submission, const char *name)
     }
     w = &APR_ARRAY_PUSH(submission->wanted, wanted_t);
     memset(w, 0, sizeof(*w));
-    w->asked = apr_pstrdup(submission->pool, name);
+    w->asked = name;
     w->asked_len = strlen(name);
     php = apr_palloc(submission->pool, w->asked_len + 1);
     w->name_len = fg_body_php_name(php, name, w->asked_len);

@@ -20,7 +20,8 @@ typedef struct fg_submission fg_submission_t;
  */
 fg_submission_t *fg_submission_create(apr_pool_t *pool);
 
-/** Keep the field its form spells like this (`your.name` is found as PHP's `your_name`). */
+/** Keep the field its form spells like this (`your.name` is found as PHP's `your_name`).
+ * @param name lives as long as the submission */
 void fg_submission_want(fg_submission_t *submission, const char *name);
 
 /** What rules about a field ask: of all values posted under its name, array elements included. */
