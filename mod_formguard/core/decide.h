@@ -96,7 +96,8 @@ struct fg_case {
     void *baton; /**< the server's own */
     fg_address_t client;
     const char *form;           /**< virtual host and script: what the key `form` counts by */
-    const char *path[FG_PATHS]; /**< URL paths it goes by; NULL: none of that sort */
+    const char *path[FG_PATHS]; /**< URL paths it goes by, where a policy has form fields; NULL:
+                                   none of that sort */
     const char *site;           /**< what the key `site` counts by */
     fg_closures_t *closures;    /**< forms that are closed, or NULL */
     fg_time_t now;

@@ -242,7 +242,7 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
 static fg_body_status_t finish(fg_body_t *body)
 {
     urlencoded_t *u = body->grammar;
-    fg_body_status_t status = flush_escape(body, u);
+    fg_body_status_t status = u->escape_len > 0 ? flush_escape(body, u) : FG_BODY_OK;
 
     if (status == FG_BODY_OK && u->seen) {
         status = end_pair(body, u, body->offset, body->offset);

@@ -31,28 +31,29 @@ APLOG_USE_MODULE(formguard);
 
 /* --- the way back ----------------------------------------------------------------------------- */
 
-static int holds_envelope(const fg_captured_body_t *body, const char *type)
+static int holds_envelope(const fg_request_t *fr)
 {
     char head[sizeof(FG_ENVELOPE_FIELD)]; /* with a `=` for the NUL */
     apr_size_t len = sizeof(head);
 
-    return apr_brigade_flatten(body->kept, head, &len) == APR_SUCCESS &&
-           fg_envelope_is(type, head, len);
+    return apr_brigade_flatten(fr->body.kept, head, &len) == APR_SUCCESS && len == sizeof(head) &&
+           memcmp(head, FG_ENVELOPE_FIELD, len - 1) == 0 &&
+           fg_envelope_is(apr_table_get(fr->r->headers_in, "Content-Type"), head, len);
 }
 
 int fg_challenge_open(fg_request_t *fr, fg_captured_t *captured, const char **data, apr_size_t *len)
 {
     request_rec *r = fr->r;
-    const char *type = apr_table_get(r->headers_in, "Content-Type");
-    fg_altcha_subject_t subject = fg_altcha_subject(fr);
+    fg_altcha_subject_t subject;
     fg_envelope_t envelope;
     apr_off_t size = 0;
     char *post;
     apr_size_t post_len;
 
-    if (!holds_envelope(&fr->body, type)) {
+    if (!holds_envelope(fr)) {
         return 0;
     }
+    subject = fg_altcha_subject(fr);
     captured->capture = FG_CAPTURE_UNSEALED;
     if (apr_brigade_length(fr->body.kept, 1, &size) != APR_SUCCESS ||
         size > fg_envelope_post_len(FG_ENVELOPE_BODY_MAX) ||

@@ -180,6 +180,12 @@ static void say_presets(fg_case_t *c)
     }
 }
 
+static int looks_for_fields(const fg_case_t *c)
+{
+    return c->layer[0].policy->form_fields != NULL ||
+           (c->layers == 2 && c->layer[1].policy->form_fields != NULL);
+}
+
 static void decide(fg_request_t *fr)
 {
     static const fg_server_ops_t quiet = {.country = ask_country,
@@ -210,7 +216,9 @@ static void decide(fg_request_t *fr)
         c->ops = telling;
     }
     c->form = fg_facts_form(r);
-    fg_facts_paths(r, c->path);
+    if (looks_for_fields(c)) { /* and some of these may be paths */
+        fg_facts_paths(r, c->path);
+    }
     c->site = fg_facts_site(r);
     c->now = fg_facts_now();
     c->pool = r->pool;
