@@ -1,7 +1,8 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: Apache-2.0
 # What a request costs, in instructions beside httpd alone: a short form of t/bench/run. callgrind counts the same
-# each time, so that what is slower than the bounds here was made slower. They leave a seventh for other compilers.
+# each time, so that what is slower than the bounds here was made slower. They leave a seventh for other compilers,
+# and more of the few of an unguarded post: what httpd does once a second falls into some requests and not into others.
 use strict;
 use warnings;
 use lib 't/lib', '../lib';
@@ -14,11 +15,11 @@ plan skip_all => 'instructions of a build for sanitizers, or under valgrind, say
     if $ENV{FORMGUARD_PRELOAD} || $ENV{FORMGUARD_WRAP};
 
 # name => at most so many more than httpd alone; without what OpenSSL takes.
-my %BOUND = (open => 2_050, limits => 20_300, all => 47_500, flood => 14_300);
+my %BOUND = (open => 2_400, limits => 20_300, all => 47_500, flood => 14_300);
 
 my @works = grep { $BOUND{$_->{name}} } FormGuard::Bench::Works::all();
 is @works, keys %BOUND, 'the works are there';
-my %got = map { $_ => FormGuard::Bench::Instructions::measure($_, \@works, requests => 10) } qw(plain formguard);
+my %got = map { $_ => FormGuard::Bench::Instructions::measure($_, \@works, requests => 30) } qw(plain formguard);
 for my $work (@works) {
     my ($plain, $ours) = map { $got{$_}{$work->{name}} } qw(plain formguard);
     my $more = $ours->{each} - $ours->{crypto} - $plain->{each};
