@@ -20,7 +20,6 @@
 #include "mod_proxy.h"
 
 #include "core/html_skip.h"
-#include "core/page_memory.h"
 #include "inject.h"
 #include "module.h"
 
@@ -34,12 +33,6 @@ APLOG_USE_MODULE(formguard);
 
 /* Bytes passed on at a time; of a shorter page all is seen before its headers are sent. */
 #define PASS_SIZE 65536
-
-/* A page that is a file, in one piece. */
-typedef struct page_file {
-    apr_finfo_t info;
-    fg_html_found_t found;
-} page_file_t;
 
 /* Where a widget belongs. */
 typedef struct place {
@@ -65,13 +58,18 @@ typedef struct page {
     const fg_target_t *target;   /* of the form that is open */
     int in_table;                /* 1: that starts between a table and its cells */
     apr_array_header_t *scripts; /* const char * */
-    page_file_t *file;           /* NULL: it is none */
+    fg_page_file_t *file;        /* NULL: it is none */
     fg_html_found_t *notes;      /* of the file; NULL: none are made */
     apr_array_header_t *places;  /* place_t; in a file that is known */
 } page_t;
 
+/* What the filter starts with. */
+typedef struct opened {
+    fg_page_file_t *file; /* that is asked for, if it is known */
+    page_t *page;         /* NULL: nothing has come yet */
+} opened_t;
+
 static ap_filter_rec_t *inject_handle;
-static fg_page_memory_t *memory;
 
 /* Its length, its validators and parts of it no longer fit a page that is changed. */
 static void commit(page_t *page)
@@ -357,7 +355,7 @@ static apr_status_t set_aside(page_t *page)
 static void remember(const page_t *page)
 {
     if (page->notes != NULL) {
-        fg_page_memory_keep(memory, &page->file->info, page->notes, page->r->request_time);
+        fg_page_file_keep(page->file, page->r->request_time);
     }
 }
 
@@ -419,26 +417,6 @@ static apr_status_t read_page(ap_filter_t *f, page_t *page, apr_bucket_brigade *
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-static page_file_t *whole_file(apr_bucket_brigade *bb, apr_pool_t *pool)
-{
-    apr_bucket *b = APR_BRIGADE_FIRST(bb);
-    page_file_t *file;
-    apr_bucket_file *f;
-
-    if (!APR_BUCKET_IS_FILE(b) || b->start != 0 || !APR_BUCKET_IS_EOS(APR_BUCKET_NEXT(b))) {
-        return NULL;
-    }
-    f = b->data;
-    file = apr_pcalloc(pool, sizeof(*file));
-    return apr_file_info_get(&file->info,
-                             APR_FINFO_IDENT | APR_FINFO_SIZE | APR_FINFO_MTIME | APR_FINFO_CTIME |
-                                 APR_FINFO_TYPE,
-                             f->fd) == APR_SUCCESS &&
-                   file->info.filetype == APR_REG && file->info.size == (apr_off_t)b->length
-               ? file
-               : NULL;
-}
-
 static void on_place(void *baton, apr_off_t at)
 {
     page_t *page = baton;
@@ -493,17 +471,20 @@ static apr_status_t pass_file(ap_filter_t *f, page_t *page, apr_bucket_brigade *
     return finish(f, page, bb);
 }
 
-static page_t *first_look(request_rec *r, apr_bucket_brigade *bb)
+static page_t *first_look(request_rec *r, apr_bucket_brigade *bb, fg_page_file_t *asked)
 {
     page_t *page = open_page(r);
+    int known = asked != NULL && fg_page_file_comes(asked, bb);
 
-    page->file = whole_file(bb, r->pool);
+    page->file = known ? asked : fg_page_file_of(bb, r->pool, &known);
+    if (page->file == NULL || (known && find_places(page))) {
+        return page;
+    }
+    page->places = NULL;
+    if (page->file == asked) {
+        page->file = fg_page_file_of(bb, r->pool, &known);
+    }
     if (page->file != NULL) {
-        if (fg_page_memory_find(memory, &page->file->info, &page->file->found) &&
-            find_places(page)) {
-            return page;
-        }
-        page->places = NULL;
         page->notes = &page->file->found;
         page->notes->used = 0;
     }
@@ -512,7 +493,8 @@ static page_t *first_look(request_rec *r, apr_bucket_brigade *bb)
 
 static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
-    page_t *page = f->ctx;
+    opened_t *opened = f->ctx;
+    page_t *page = opened->page;
     apr_status_t rv;
 
     if (APR_BRIGADE_EMPTY(bb)) {
@@ -523,7 +505,7 @@ static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
             ap_remove_output_filter(f);
             return ap_pass_brigade(f->next, bb);
         }
-        page = f->ctx = first_look(f->r, bb);
+        page = opened->page = first_look(f->r, bb, opened->file);
         if (page->places != NULL) {
             return pass_file(f, page, bb);
         }
@@ -542,33 +524,25 @@ static apr_status_t inject_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 
-/* A file, sent as it is, that is known to have no form to which something might ever be added. */
-static int has_nothing(const request_rec *r)
-{
-    fg_html_found_t found;
-
-    return r->handler == NULL && r->finfo.filetype == APR_REG && r->content_type != NULL &&
-           strncasecmp(r->content_type, "text/html", 9) == 0 &&
-           r->output_filters->frec->ftype > AP_FTYPE_RESOURCE &&
-           fg_page_memory_find(memory, &r->finfo, &found) && !fg_html_found_forms(&found);
-}
-
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     (void)s;
-    memory = fg_page_memory_create(pchild);
+    fg_page_file_child_init(pchild);
     fg_targets_child_init(pchild);
 }
 
 static void insert_filter(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
+    opened_t *opened;
+    fg_page_file_t *file;
 
     if (r->main != NULL || r->proxyreq == PROXYREQ_PROXY || !fg_policy_injects(stack)) {
         return; /* what is included in a page passes by with it */
     }
-    if (has_nothing(r)) {
-        return;
+    file = fg_page_file_asked(r);
+    if (file != NULL && !fg_html_found_forms(&file->found)) {
+        return; /* there is no form to which something might ever be added */
     }
     if (fg_inject_may_be_page(r)) {
         /* A browser that has the page without the widget must not be told that it still holds, and
@@ -578,7 +552,9 @@ static void insert_filter(request_rec *r)
         apr_table_unset(r->headers_in, "If-Range");
         apr_table_unset(r->headers_in, "Range");
     }
-    ap_add_output_filter_handle(inject_handle, NULL, r, r->connection);
+    opened = apr_pcalloc(r->pool, sizeof(*opened));
+    opened->file = file;
+    ap_add_output_filter_handle(inject_handle, opened, r, r->connection);
 }
 
 void fg_inject_register(void)

@@ -9,6 +9,7 @@
 #include "httpd.h"
 
 #include "core/html_forms.h"
+#include "core/html_found.h"
 #include "core/widget.h"
 
 /** 1 if the answer is a page that may be changed, now that its headers are known. */
@@ -27,6 +28,35 @@ void fg_inject_unset_headers(request_rec *r);
 
 /** The output filter. */
 #define FG_INJECT_FILTER "FORMGUARD_INJECT"
+
+/** A page that is a file, and what was found in it. */
+typedef struct fg_page_file {
+    apr_finfo_t info;
+    fg_html_found_t found;
+} fg_page_file_t;
+
+/**
+ * The file that httpd is about to send as it is. httpd opens it after it has looked at it, and says
+ * its length and its ETag as they were then; so is what was found in it.
+ * @return in the request's pool; NULL: it is none, or is not known
+ */
+fg_page_file_t *fg_page_file_asked(request_rec *r);
+
+/** 1 if this is that file, all of it and nothing else. */
+int fg_page_file_comes(const fg_page_file_t *file, const apr_bucket_brigade *bb);
+
+/**
+ * The file that these buckets are.
+ * @param known set: 1 if it was read before, and what was found is filled in
+ * @return in `pool`; NULL: they are none
+ */
+fg_page_file_t *fg_page_file_of(const apr_bucket_brigade *bb, apr_pool_t *pool, int *known);
+
+/** Remember what was found. @param now when it was opened, or earlier */
+void fg_page_file_keep(const fg_page_file_t *file, apr_time_t now);
+
+/** child_init: the memory of it. */
+void fg_page_file_child_init(apr_pool_t *pchild);
 
 /** A path that some form of a page is sent to. */
 typedef struct fg_target {
