@@ -120,9 +120,9 @@ typedef struct fg_preset {
     const char *name;
     const char *lines; /**< directives, one a line */
     fg_reply_t reply;
+    int posts_elsewhere;     /**< 1: its script posts to another path than the form in the page */
     const char *token_field; /**< where its FormGuardCaptchaField expects the token of a captcha
                                 service, which the software may verify itself; or NULL */
-    int posts_elsewhere;     /**< 1: its script posts to another path than the form in the page */
 } fg_preset_t;
 
 /** All presets; `name` is NULL in the last row. */

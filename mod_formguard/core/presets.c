@@ -22,26 +22,26 @@ const fg_preset_t fg_presets[] = {
      "rest_route=*/contact-forms/*/feedback*\n"
      "FormGuardCaptchaField _wpcf7_recaptcha_response\n"
      "FormGuardField your-name your-email your-subject single-line\n",
-     FG_REPLY_CONTACT_FORM_7, "_wpcf7_recaptcha_response", 1},
+     FG_REPLY_CONTACT_FORM_7, 1, "_wpcf7_recaptcha_response"},
     {"mw-wp-form",
      "FormGuardFormField mw-wp-form-form-id mw_wp_form_token submitConfirm\n"
      "FormGuardCaptchaClearance 30m uses=3\n",
-     FG_REPLY_PROBLEM, NULL, 0},
-    {"wpforms", "FormGuardFormField action=wpforms_submit wpforms\n", FG_REPLY_WPFORMS, NULL, 1},
+     FG_REPLY_PROBLEM, 0, NULL},
+    {"wpforms", "FormGuardFormField action=wpforms_submit wpforms\n", FG_REPLY_WPFORMS, 1, NULL},
     {"elementor",
      "FormGuardPath */admin-ajax.php\n"
      "FormGuardFormField action=elementor_pro_forms_send_form\n",
-     FG_REPLY_ELEMENTOR, NULL, 1},
+     FG_REPLY_ELEMENTOR, 1, NULL},
     {"ninja-forms",
      "FormGuardPath */admin-ajax.php\n"
      "FormGuardFormField action=nf_ajax_submit\n",
-     FG_REPLY_NINJA_FORMS, NULL, 1},
+     FG_REPLY_NINJA_FORMS, 1, NULL},
     {"php-mailer",
      "FormGuardPath *.php *.php/* *.cgi *.cgi/* *.pl *.pl/*\n"
      "FormGuardField name email e-mail mail from subject tel phone company single-line\n"
      "FormGuardField Name Email E-mail Mail From Subject Tel Phone Company single-line\n",
-     FG_REPLY_PROBLEM, NULL, 0},
-    {NULL, NULL, FG_REPLY_PROBLEM, NULL, 0}};
+     FG_REPLY_PROBLEM, 0, NULL},
+    {NULL, NULL, FG_REPLY_PROBLEM, 0, NULL}};
 
 static const fg_directive_t *directive_by_name(const char *name)
 {
