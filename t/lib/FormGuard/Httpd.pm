@@ -316,7 +316,17 @@ sub answers
     my ($ready, $line) = ('');
     vec($ready, fileno $s, 1) = 1;
     return 0 if !select($ready, undef, undef, FormGuard::Process::patience(5));
-    return defined($line = <$s>) && $line =~ m{^HTTP/};
+    return defined($line = <$s>) && $line =~ m{^HTTP/} && $self->_cgid_open;
+}
+
+# The daemon of mod_cgid makes its socket as root and then gives it away: who asks in between may not use it, and
+# does not ask again.
+sub _cgid_open
+{
+    my ($self) = @_;
+    return 1 if $>;
+    my $uid = getpwnam FormGuard::Process::server_user();
+    return !grep { ((stat)[4] // $uid) != $uid } glob "$self->{dir}/run/cgid.sock*";
 }
 
 # 'graceful' or 'hard'. Returns when the new generation answers and, unless old => 1, no process of the
