@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "page_memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_thread_mutex.h>
+
+#include "zeroed.h"
 
 /* A file has its place among two, by its hash. */
 #define PAIRS 128
@@ -35,22 +36,12 @@ struct fg_page_memory {
     pair_t pairs[PAIRS];
 };
 
-static apr_status_t release(void *memory)
-{
-    free(memory);
-    return APR_SUCCESS;
-}
-
 fg_page_memory_t *fg_page_memory_create(apr_pool_t *pool)
 {
-    /* What is never written to costs nothing, unlike in a pool. */
-    fg_page_memory_t *memory = calloc(1, sizeof(*memory));
+    fg_page_memory_t *memory = fg_zeroed(pool, sizeof(*memory));
 
-    if (memory == NULL) {
-        return NULL;
-    }
-    apr_pool_cleanup_register(pool, memory, release, apr_pool_cleanup_null);
-    if (apr_thread_mutex_create(&memory->lock, APR_THREAD_MUTEX_UNNESTED, pool) != APR_SUCCESS) {
+    if (memory == NULL ||
+        apr_thread_mutex_create(&memory->lock, APR_THREAD_MUTEX_UNNESTED, pool) != APR_SUCCESS) {
         return NULL;
     }
     return memory;

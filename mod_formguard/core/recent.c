@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recent.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
+
+#include "mix.h"
+#include "zeroed.h"
 
 #define ENTRIES 32
 
@@ -22,22 +24,12 @@ struct fg_recent {
     entry_t entries[ENTRIES];
 };
 
-static apr_status_t release(void *recent)
-{
-    free(recent);
-    return APR_SUCCESS;
-}
-
 fg_recent_t *fg_recent_create(apr_pool_t *pool)
 {
-    /* What is never written to costs nothing, unlike in a pool. */
-    fg_recent_t *recent = calloc(1, sizeof(*recent));
+    fg_recent_t *recent = fg_zeroed(pool, sizeof(*recent));
 
-    if (recent == NULL) {
-        return NULL;
-    }
-    apr_pool_cleanup_register(pool, recent, release, apr_pool_cleanup_null);
-    if (apr_thread_mutex_create(&recent->lock, APR_THREAD_MUTEX_UNNESTED, pool) != APR_SUCCESS) {
+    if (recent == NULL ||
+        apr_thread_mutex_create(&recent->lock, APR_THREAD_MUTEX_UNNESTED, pool) != APR_SUCCESS) {
         return NULL;
     }
     return recent;
@@ -46,19 +38,7 @@ fg_recent_t *fg_recent_create(apr_pool_t *pool)
 /* Who chooses keys so that they meet has them found out each time, and nothing else. */
 static entry_t *entry_of(fg_recent_t *recent, const char *key, apr_size_t len)
 {
-    apr_uint64_t hash = len;
-
-    while (len > 0) {
-        apr_size_t size = len < sizeof(hash) ? len : sizeof(hash);
-        apr_uint64_t word = 0;
-
-        memcpy(&word, key, size);
-        hash = (hash ^ word) * APR_UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 32;
-        key += size;
-        len -= size;
-    }
-    return &recent->entries[hash % ENTRIES];
+    return &recent->entries[fg_mix_text(len, key, len) % ENTRIES];
 }
 
 static int is_of(const entry_t *entry, const char *key, apr_size_t len)

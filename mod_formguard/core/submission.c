@@ -7,6 +7,8 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 
+#include "mix.h"
+
 /* One field somebody asked about. */
 typedef struct wanted {
     const char *asked;    /* as configured, and as JSON names it */
@@ -177,27 +179,11 @@ static int names_it(const fg_field_t *field, const char *name, apr_size_t len, c
            inside(field->name, field->name_len, name, len, opener);
 }
 
-/* Eight bytes into the print: multiplied by an odd number, whose high half goes to the low one. */
-static inline apr_uint64_t mix(apr_uint64_t print, apr_uint64_t word)
-{
-    print = (print ^ word) * APR_UINT64_C(0x9e3779b97f4a7c15);
-    return print ^ print >> 32;
-}
-
-/* A text into the print, and its length. SipHash, which withstands who knows no key, would take six
- * times as long: of a print it is known anyway that who writes a post can choose it. */
+/* A text into the print, and its length. */
 static apr_uint64_t add_to_print(apr_uint64_t print, const char *text, apr_size_t len,
                                  apr_size_t total)
 {
-    apr_uint64_t word;
-
-    for (; len >= sizeof(word); text += sizeof(word), len -= sizeof(word)) {
-        memcpy(&word, text, sizeof(word));
-        print = mix(print, word);
-    }
-    word = 0;
-    memcpy(&word, text, len);
-    return mix(mix(print, word), total + 1);
+    return fg_mix(fg_mix_text(print, text, len), total + 1);
 }
 
 apr_uint64_t fg_submission_print(const fg_submission_t *submission)

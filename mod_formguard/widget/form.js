@@ -33,6 +33,16 @@
     const states = new WeakMap();
     let pressed = null;
     let waiting = null;
+    const waits = (widget, form, button) => {
+        if ([undefined, 'unverified', 'expired'].includes(states.get(widget))) {
+            widget.verify();
+        }
+        if (states.get(widget) !== 'verifying') {
+            return false;
+        }
+        waiting = { widget, form, button };
+        return true;
+    };
     addEventListener('click', (event) => {
         const button = event.target.closest?.('button, input');
         if (button?.form && ['submit', 'image'].includes(button.type)) {
@@ -46,28 +56,14 @@
             || event.timeStamp - pressed.at > 1000 || form.querySelectorAll(':is(input, select, textarea):invalid').length > 1) {
             return;
         }
-        if ([undefined, 'unverified', 'expired'].includes(states.get(widget))) {
-            widget.verify();
-        }
-        if (states.get(widget) === 'verifying') {
+        if (waits(widget, form, pressed.button)) {
             event.preventDefault();
-            waiting = { widget, form, button: pressed.button };
         }
     }, true);
     // The same of a form whose fields the browser does not check, since a script does: it posts without a solution.
     const unchecked = ({ target: form, submitter }) => {
         const widget = form.querySelector('altcha-widget[auto=onfocus]');
-        if (!widget || !(form.noValidate || submitter?.formNoValidate)) {
-            return false;
-        }
-        if ([undefined, 'unverified', 'expired'].includes(states.get(widget))) {
-            widget.verify();
-        }
-        if (states.get(widget) !== 'verifying') {
-            return false;
-        }
-        waiting = { widget, form, button: submitter };
-        return true;
+        return widget && (form.noValidate || submitter?.formNoValidate) && waits(widget, form, submitter);
     };
     const go = (widget, state) => {
         if (waiting?.widget === widget && ['verified', 'error'].includes(state)) {
