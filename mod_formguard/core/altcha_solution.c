@@ -18,33 +18,36 @@
 
 /* --- base64 ----------------------------------------------------------------------------------- */
 
-#define NONE 0x40
+/* Not a letter: the lowest bit of four bytes, of which the upper three are text. */
+#define NONE 1U
 
-#define SIX(c)                                                                                     \
-    (unsigned char)((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                         \
-                    : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                    \
-                    : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                    \
-                    : (c) == '+'               ? 62                                                \
-                    : (c) == '/'               ? 63                                                \
-                                               : NONE)
-#define FOUR(c)    SIX(c), SIX((c) + 1), SIX((c) + 2), SIX((c) + 3)
-#define SIXTEEN(c) FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
+#define SIX(c, shift)                                                                              \
+    ((c) >= 'A' && (c) <= 'Z'   ? (apr_uint32_t)((c) - 'A') << (shift)                             \
+     : (c) >= 'a' && (c) <= 'z' ? (apr_uint32_t)((c) - 'a' + 26) << (shift)                        \
+     : (c) >= '0' && (c) <= '9' ? (apr_uint32_t)((c) - '0' + 52) << (shift)                        \
+     : (c) == '+'               ? 62U << (shift)                                                   \
+     : (c) == '/'               ? 63U << (shift)                                                   \
+                                : NONE)
+#define FOUR(c, s)    SIX(c, s), SIX((c) + 1, s), SIX((c) + 2, s), SIX((c) + 3, s)
+#define SIXTEEN(c, s) FOUR(c, s), FOUR((c) + 4, s), FOUR((c) + 8, s), FOUR((c) + 12, s)
+#define ALL(c, s)     SIXTEEN(c, s), SIXTEEN((c) + 16, s), SIXTEEN((c) + 32, s), SIXTEEN((c) + 48, s)
 
-#define ALL(c) SIXTEEN(c), SIXTEEN((c) + 16), SIXTEEN((c) + 32), SIXTEEN((c) + 48)
-
-/* Of RFC 4648 4. */
-static const unsigned char six_bits[256] = {ALL(0), ALL(64), ALL(128), ALL(192)};
+/* Of RFC 4648 4: what a letter adds to its group of four, by its place there. */
+#define LETTERS(s)                                                                                 \
+    {                                                                                              \
+        ALL(0, s), ALL(64, s), ALL(128, s), ALL(192, s)                                            \
+    }
+static const apr_uint32_t bits[4][256] = {LETTERS(26), LETTERS(20), LETTERS(14), LETTERS(8)};
 
 /* Three bytes of four letters, and one that is nobody's. @return what has NONE in it if one of them
  * was no letter */
-static inline unsigned int decode_four(char *out, const unsigned char *in)
+static inline apr_uint32_t decode_four(char *out, const unsigned char *in)
 {
-    apr_uint32_t a = six_bits[in[0]], b = six_bits[in[1]], c = six_bits[in[2]];
-    apr_uint32_t d = six_bits[in[3]];
-    apr_uint32_t bytes = htonl(a << 26 | b << 20 | c << 14 | d << 8);
+    apr_uint32_t group = bits[0][in[0]] | bits[1][in[1]] | bits[2][in[2]] | bits[3][in[3]];
+    apr_uint32_t bytes = htonl(group);
 
     memcpy(out, &bytes, sizeof(bytes));
-    return a | b | c | d;
+    return group;
 }
 
 /* Base64 in whole groups of four, padded, with no other letter in it: the text, NUL-terminated and
@@ -55,7 +58,8 @@ static char *decode(const char *token, apr_size_t *len, apr_pool_t *pool)
     const unsigned char *in = (const unsigned char *)token;
     char *text = apr_palloc(pool, left / 4 * 3 + 1), *out = text;
     unsigned char last[4];
-    unsigned int seen = 0, pad = 0;
+    apr_uint32_t seen = 0;
+    unsigned int pad = 0;
 
     if (left == 0 || left % 4 != 0) {
         return NULL;

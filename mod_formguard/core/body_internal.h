@@ -14,8 +14,8 @@
 typedef fg_body_status_t fg_body_feed_fn(fg_body_t *body, const char *data, apr_size_t len);
 typedef fg_body_status_t fg_body_finish_fn(fg_body_t *body);
 
-/** Bytes behind a value as long as it may be: for the NUL, and for who works block by block. */
-#define FG_BODY_PAD 16
+/** Bytes behind a value as long as it may be: for the NUL, and for who decodes before he counts. */
+#define FG_BODY_PAD 528
 
 struct fg_body {
     fg_body_status_t status;
@@ -61,26 +61,41 @@ fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned in
 /** How deep PHP lets `[…]` nest (max_input_nesting_level). */
 #define FG_PHP_NESTING_MAX 64
 
+/** How many bytes of a name, from its first on, are letters, digits, `-` and `_`, which are what
+ * they are to PHP; 0 if the first is `_`, with which a cookie's prefix could start. */
+apr_size_t fg_body_plain_len(const char *name, apr_size_t len);
+
 /** Append to the current name; FG_BODY_NAME_TOO_LONG over the cap. */
 fg_body_status_t fg_body_name_add(fg_body_t *body, const char *data, apr_size_t len);
 
 /** The current name is what it will be: find out whether anybody looks at its field. */
 void fg_body_ask(fg_body_t *body);
 
+/** Where the current value goes on: there is room for what is left of the cap, and FG_BODY_PAD. */
+static inline char *fg_body_value_end(fg_body_t *body)
+{
+    if (body->value == NULL) {
+        body->value = apr_palloc(body->pool, body->caps.value_kept + FG_BODY_PAD);
+    }
+    return body->value + body->value_len;
+}
+
+/** So many bytes were written there; what is over the cap is counted only. */
+static inline void fg_body_value_grow(fg_body_t *body, apr_size_t len)
+{
+    apr_size_t room = body->caps.value_kept - body->value_len;
+
+    body->total_len += len;
+    body->value_len += len < room ? len : room;
+}
+
 /** Append to the current value; what is over the cap is counted only. */
 static inline void fg_body_value_add(fg_body_t *body, const char *data, apr_size_t len)
 {
     apr_size_t room = body->caps.value_kept - body->value_len;
 
-    if (body->value == NULL) {
-        body->value = apr_palloc(body->pool, body->caps.value_kept + FG_BODY_PAD);
-    }
-    body->total_len += len;
-    if (len > room) {
-        len = room;
-    }
-    memcpy(body->value + body->value_len, data, len);
-    body->value_len += len;
+    memcpy(fg_body_value_end(body), data, len < room ? len : room);
+    fg_body_value_grow(body, len);
 }
 
 /** Count one more field; FG_BODY_TOO_MANY over the cap. */

@@ -21,14 +21,24 @@ static inline apr_uint64_t fg_mix(apr_uint64_t sum, apr_uint64_t word)
 /** A text into `sum`, eight bytes at a time; its length is the caller's to add. @param len bytes */
 static inline apr_uint64_t fg_mix_text(apr_uint64_t sum, const char *text, apr_size_t len)
 {
-    apr_uint64_t word;
+    apr_size_t left = len;
+    apr_uint64_t words[4], word;
 
-    for (; len >= sizeof(word); text += sizeof(word), len -= sizeof(word)) {
+    for (; left >= sizeof(words); text += sizeof(words), left -= sizeof(words)) {
+        memcpy(words, text, sizeof(words));
+        sum = fg_mix(fg_mix(fg_mix(fg_mix(sum, words[0]), words[1]), words[2]), words[3]);
+    }
+    for (; left >= sizeof(word); text += sizeof(word), left -= sizeof(word)) {
         memcpy(&word, text, sizeof(word));
         sum = fg_mix(sum, word);
     }
-    word = 0;
-    memcpy(&word, text, len);
+    if (len >= sizeof(word)) { /* the last eight, some of them once more */
+        memcpy(&word, text + left - sizeof(word), sizeof(word));
+    }
+    else {
+        word = 0;
+        memcpy(&word, text, left);
+    }
     return fg_mix(sum, word);
 }
 

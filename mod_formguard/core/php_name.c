@@ -86,8 +86,7 @@ static fg_php_name_t copy_keys(name_scan_t *s, unsigned int *levels)
     return FG_PHP_NAME_OK;
 }
 
-/* Names of letters, digits, `-` and `_` are what they are, unless they could be a cookie prefix. */
-static int is_plain(const char *name, apr_size_t len)
+apr_size_t fg_body_plain_len(const char *name, apr_size_t len)
 {
 #define ROW(c) [c] = 1, [(c) + 1] = 1, [(c) + 2] = 1, [(c) + 3] = 1, [(c) + 4] = 1
 #define TEN(c) ROW(c), ROW((c) + 5)
@@ -96,14 +95,15 @@ static int is_plain(const char *name, apr_size_t len)
         TEN('k'), ROW('u'), ['z'] = 1, ['-'] = 1, ['_'] = 1};
 #undef TEN
 #undef ROW
-    apr_size_t i;
+    apr_size_t i = 0;
 
-    for (i = 0; i < len; i++) {
-        if (!plain[(unsigned char)name[i]]) {
-            return 0;
-        }
+    if (len == 0 || *name == '_') {
+        return 0;
     }
-    return len > 0 && *name != '_';
+    while (i < len && plain[(unsigned char)name[i]]) {
+        i++;
+    }
+    return i;
 }
 
 fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned int *levels,
@@ -116,7 +116,7 @@ fg_php_name_t fg_body_php_name_judge(char *out, apr_size_t *out_len, unsigned in
 
     *out_len = 0;
     *levels = 0;
-    if (is_plain(name, len)) {
+    if (len > 0 && fg_body_plain_len(name, len) == len) {
         memmove(out, name, len);
         *out_len = len;
         return FG_PHP_NAME_OK;

@@ -49,7 +49,7 @@ static wanted_t *find(const fg_submission_t *submission, const char *asked)
 
     for (i = 0; i < submission->wanted->nelts; i++) {
         wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
-        if (strcmp(w->asked, asked) == 0) {
+        if (*w->asked == *asked && strcmp(w->asked, asked) == 0) {
             return w;
         }
     }
@@ -164,19 +164,27 @@ static void look_at(wanted_t *w, const fg_field_t *field)
     facts->links += count_links(field->value, field->value_len);
 }
 
-/* 1 if `longer` names something inside the array (or object) `outer`. */
-static int inside(const char *longer, apr_size_t longer_len, const char *outer,
-                  apr_size_t outer_len, char opener)
-{
-    return longer_len > outer_len && longer[outer_len] == opener &&
-           memcmp(longer, outer, outer_len) == 0;
-}
+/* What a field's name is to another one. */
+typedef enum relation {
+    OTHER,
+    SAME,
+    INSIDE, /* an element of the array (or object) of that name */
+    AROUND  /* the array the other one is an element of */
+} relation_t;
 
-/* 1 if the field is this name's, or an element of an array of this name. */
-static int names_it(const fg_field_t *field, const char *name, apr_size_t len, char opener)
+static relation_t relation_of(const char *name, apr_size_t name_len, const char *to,
+                              apr_size_t to_len, char opener)
 {
-    return (field->name_len == len && memcmp(field->name, name, len) == 0) ||
-           inside(field->name, field->name_len, name, len, opener);
+    apr_size_t common = name_len < to_len ? name_len : to_len;
+    relation_t relation = SAME;
+
+    if (name_len != to_len) {
+        if ((name_len > to_len ? name : to)[common] != opener) {
+            return OTHER;
+        }
+        relation = name_len > to_len ? INSIDE : AROUND;
+    }
+    return memcmp(name, to, common) == 0 ? relation : OTHER;
 }
 
 /* A text into the print, and its length. */
@@ -199,13 +207,32 @@ int fg_submission_asks(void *baton, const char *name, apr_size_t len)
     for (i = 0; i < submission->wanted->nelts; i++) {
         const wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
 
-        if ((len == w->name_len && memcmp(name, w->name, len) == 0) ||
-            inside(name, len, w->name, w->name_len, '[') ||
-            inside(w->name, w->name_len, name, len, '[')) {
+        if (relation_of(name, len, w->name, w->name_len, '[') != OTHER) {
             return 1;
         }
     }
     return 0;
+}
+
+/* A field that has to do with a wanted one. */
+static void take(const fg_submission_t *submission, wanted_t *w, const fg_field_t *field,
+                 relation_t relation)
+{
+    if (w->watched && !field->is_file && relation != AROUND) {
+        look_at(w, field);
+    }
+    if (relation != AROUND) {
+        w->in_body = 1;
+    }
+    if (field->is_file) {
+        return; /* it lands elsewhere and replaces no string */
+    }
+    if (relation == SAME) {
+        keep(submission, w, field);
+    }
+    else {
+        w->value = NULL; /* an array of that name replaces the string, and a string the array */
+    }
 }
 
 void fg_submission_field(void *baton, const fg_field_t *field)
@@ -220,24 +247,13 @@ void fg_submission_field(void *baton, const fg_field_t *field)
         add_to_print(submission->print, field->value, field->value_len, field->total_len);
     for (i = 0; i < submission->wanted->nelts; i++) {
         wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
-        const char *name = submission->json ? w->asked : w->name;
-        apr_size_t len = submission->json ? w->asked_len : w->name_len;
+        relation_t relation =
+            submission->json
+                ? relation_of(field->name, field->name_len, w->asked, w->asked_len, opener)
+                : relation_of(field->name, field->name_len, w->name, w->name_len, opener);
 
-        if (w->watched && !field->is_file && names_it(field, name, len, opener)) {
-            look_at(w, field);
-        }
-        if (field->name_len == len && memcmp(field->name, name, len) == 0) {
-            w->in_body = 1;
-            if (!field->is_file) { /* a file lands elsewhere and replaces no string */
-                keep(submission, w, field);
-            }
-        }
-        else if (inside(field->name, field->name_len, name, len, opener)) {
-            w->in_body = 1; /* an array of that name: it replaces the string */
-            w->value = field->is_file ? w->value : NULL;
-        }
-        else if (inside(name, len, field->name, field->name_len, opener)) {
-            w->value = field->is_file ? w->value : NULL; /* a string replaces the array */
+        if (relation != OTHER) {
+            take(submission, w, field, relation);
         }
     }
 }
@@ -251,23 +267,21 @@ static void query_field(void *baton, const fg_field_t *field)
 
     for (i = 0; i < submission->wanted->nelts; i++) {
         wanted_t *w = &APR_ARRAY_IDX(submission->wanted, i, wanted_t);
+        relation_t relation = relation_of(field->name, field->name_len, w->name, w->name_len, '[');
 
-        if (w->watched && names_it(field, w->name, w->name_len, '[')) {
+        if (relation == OTHER || relation == AROUND) {
+            continue;
+        }
+        if (w->watched) {
             int filled = w->facts.filled;
 
             look_at(w, field);
             w->facts.filled = filled;
         }
-        if (field->name_len == w->name_len && memcmp(field->name, w->name, w->name_len) == 0) {
-            w->in_query = 1;
-            w->query_value = field->total_len == field->value_len
-                                 ? apr_pstrmemdup(submission->pool, field->value, field->value_len)
-                                 : NULL;
-        }
-        else if (inside(field->name, field->name_len, w->name, w->name_len, '[')) {
-            w->in_query = 1;
-            w->query_value = NULL;
-        }
+        w->in_query = 1;
+        w->query_value = relation == SAME && field->total_len == field->value_len
+                             ? apr_pstrmemdup(submission->pool, field->value, field->value_len)
+                             : NULL;
     }
 }
 

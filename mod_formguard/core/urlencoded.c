@@ -15,7 +15,10 @@ typedef struct urlencoded {
     apr_size_t escape_len;
 } urlencoded_t;
 
-#define BLOCK FG_BODY_PAD
+#define BLOCK 16
+
+/* Bytes of a value that are decoded at a time beyond what is kept of it: they are counted only. */
+#define COUNTED (FG_BODY_PAD - BLOCK)
 
 /* What ends a run of plain bytes in a name. */
 static const unsigned char ends_name[256] = {['%'] = 1, ['+'] = 1, ['&'] = 1, ['='] = 1};
@@ -37,7 +40,15 @@ static int cut_pair(fg_body_t *body, const urlencoded_t *u, apr_off_t end, apr_o
                    : fg_body_cut(body, body->name_len, u->from, next);
 }
 
-/* The name is complete: is it one to PHP, and does anybody look at its value? */
+/* The name is known, and PHP takes it: does anybody look at its value? */
+static void take_name(fg_body_t *body, urlencoded_t *u)
+{
+    u->in_value = 1;
+    u->named = 1;
+    fg_body_ask(body);
+}
+
+/* The name is complete: is it one to PHP? */
 static fg_body_status_t end_name(fg_body_t *body, urlencoded_t *u)
 {
     fg_php_name_t name;
@@ -51,12 +62,12 @@ static fg_body_status_t end_name(fg_body_t *body, urlencoded_t *u)
     if (name == FG_PHP_NAME_DESTRUCTIVE) {
         return FG_BODY_MALFORMED;
     }
-    u->in_value = 1;
-    u->named = name == FG_PHP_NAME_OK;
-    if (u->named) {
-        fg_body_ask(body);
+    if (name == FG_PHP_NAME_OK) {
+        take_name(body, u);
     }
     else {
+        u->in_value = 1;
+        u->named = 0;
         body->unasked = 1;
     }
     return FG_BODY_OK;
@@ -81,6 +92,19 @@ static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u, apr_off_t end
     u->in_value = 0;
     u->seen = 0;
     return FG_BODY_OK;
+}
+
+/* @param escape three bytes, the first a `%` @return how many of them are taken: 1 if they are text */
+static int decode_escape(char *out, const char *escape)
+{
+    int high = fg_hex_value(escape[1]), low = fg_hex_value(escape[2]);
+
+    if (high < 0 || low < 0) {
+        *out = *escape;
+        return 1;
+    }
+    *out = (char)(high << 4 | low);
+    return 3;
 }
 
 /* The bytes of an escape that turned out to be none are text. */
@@ -110,55 +134,76 @@ static fg_body_status_t go_on_escape(fg_body_t *body, urlencoded_t *u, char c, i
     return add(body, u, &byte, 1);
 }
 
-/* Escapes come in rows where text is not ASCII: decode them together. */
-static fg_body_status_t escapes(fg_body_t *body, urlencoded_t *u, const char **p, const char *end)
+/* An escape cut by the end of the piece, or none: go_on_escape() finds out. */
+static void start_escape(urlencoded_t *u, const char **p)
 {
-    char bytes[64];
-    apr_size_t len = 0;
-    const char *at = *p;
+    u->escape[0] = *(*p)++;
+    u->escape_len = 1;
+}
 
-    while (end - at >= 3 && *at == '%' && len < sizeof(bytes)) {
-        int high = fg_hex_value(at[1]), low = fg_hex_value(at[2]);
+/* One byte of the name, with *p on a `%`. */
+static fg_body_status_t escape_in_name(fg_body_t *body, urlencoded_t *u, const char **p,
+                                       const char *end)
+{
+    char byte = '%';
 
-        if (high < 0 || low < 0) {
-            break;
-        }
-        bytes[len++] = (char)(high * 16 + low);
-        at += 3;
+    if (end - *p < 3) {
+        start_escape(u, p);
+        return FG_BODY_OK;
     }
-    if (len == 0 && end - at >= 3) {
-        bytes[len++] = *at++; /* no escape: text */
-    }
-    else if (len == 0) {
-        /* Cut by the end of the piece, or no escape: go_on_escape() finds out. */
-        u->escape[0] = *at++;
-        u->escape_len = 1;
-    }
-    *p = at;
-    return add(body, u, bytes, len);
+    *p += decode_escape(&byte, *p);
+    return fg_body_name_add(body, &byte, 1);
 }
 
 static char space_of(char c)
 {
-    return c == '+' ? ' ' : c;
+    return (char)(c ^ (c == '+') * ('+' ^ ' '));
 }
 
-/* Append what holds no escape to the value; a `+` is a space. In whole blocks, which a compiler
- * makes a few instructions of: what is behind the value is nobody's. */
-static void add_text(fg_body_t *body, const char *text, apr_size_t len)
+/* Copy what holds no escape; a `+` is a space. In whole blocks, which a compiler makes a few
+ * instructions of: what is behind `out` is nobody's. @param end of what may be read */
+static char *copy_text(char *restrict out, const char *restrict text, apr_size_t len,
+                       const char *end)
 {
-    apr_size_t before = body->value_len;
-    char *p, *end;
+    char *stop = out + len;
+    apr_size_t blocks = (len + BLOCK - 1) / BLOCK, whole = (apr_size_t)(end - text) / BLOCK;
+    int i;
 
-    fg_body_value_add(body, text, len);
-    end = body->value + body->value_len;
-    for (p = body->value + before; p < end; p += BLOCK) {
-        int i;
-
+    for (blocks = blocks < whole ? blocks : whole; blocks > 0; blocks--) {
         for (i = 0; i < BLOCK; i++) {
-            p[i] = space_of(p[i]);
+            out[i] = space_of(text[i]);
+        }
+        out += BLOCK;
+        text += BLOCK;
+    }
+    for (; out < stop; out++, text++) {
+        *out = space_of(*text);
+    }
+    return stop;
+}
+
+/* Decode what starts before `to`: an escape may end behind it. Where *p is left short of `to`, it
+ * is on an escape that `end` cuts off. @return where the text in `out` ends */
+static char *decode(char *out, const char **p, const char *to, const char *end)
+{
+    const char *at = *p;
+
+    while (at < to) {
+        const char *escape = memchr(at, '%', (apr_size_t)(to - at));
+        const char *run = escape != NULL ? escape : to;
+
+        out = copy_text(out, at, (apr_size_t)(run - at), end);
+        /* Escapes come in rows where text is not ASCII. */
+        for (at = run; at < to && *at == '%'; out++) {
+            if (end - at < 3) {
+                *p = at;
+                return out;
+            }
+            at += decode_escape(out, at);
         }
     }
+    *p = at;
+    return out;
 }
 
 /* Go on in a value, to the `&` behind it or the end of the piece. */
@@ -168,18 +213,28 @@ static void go_on_value(fg_body_t *body, urlencoded_t *u, const char **p, const 
 
     stop = stop != NULL ? stop : end;
     while (!body->unasked && *p < stop) {
-        const char *escape = memchr(*p, '%', (apr_size_t)(stop - *p));
+        apr_size_t most = body->caps.value_kept - body->value_len;
+        char *out = fg_body_value_end(body);
+        const char *to;
 
-        add_text(body, *p, (apr_size_t)((escape != NULL ? escape : stop) - *p));
-        *p = escape != NULL ? escape : stop;
-        if (escape != NULL) {
-            escapes(body, u, p, end);
-            if (u->escape_len) {
-                return;
-            }
+        most = most > COUNTED ? most : COUNTED;
+        to = (apr_size_t)(stop - *p) > most ? *p + most : stop;
+        fg_body_value_grow(body, (apr_size_t)(decode(out, p, to, end) - out));
+        if (*p < to) {
+            start_escape(u, p);
+            return;
         }
     }
     *p = stop;
+}
+
+/* From the start of a pair: a name that is what it is to PHP, with its `=`. It needs no judgement,
+ * and most are such. @return its length, or 0 */
+static apr_size_t plain_name(const fg_body_t *body, const char *name, const char *end)
+{
+    apr_size_t len = fg_body_plain_len(name, (apr_size_t)(end - name));
+
+    return name + len < end && name[len] == '=' && len <= body->caps.name_len ? len : 0;
 }
 
 /* Go on in a name, to behind the `=` after it, the `&` or the end of the piece. */
@@ -187,8 +242,17 @@ static fg_body_status_t go_on_name(fg_body_t *body, urlencoded_t *u, const char 
                                    const char *end)
 {
     const char *run = *p;
+    apr_size_t plain = u->seen ? 0 : plain_name(body, run, end);
     fg_body_status_t status;
 
+    u->seen = 1;
+    if (plain > 0) {
+        *p += plain + 1;
+        memcpy(body->name, run, plain);
+        body->name_len = plain;
+        take_name(body, u);
+        return fg_body_count(body);
+    }
     while (*p < end && !ends_name[(unsigned char)**p]) {
         ++*p;
     }
@@ -198,7 +262,7 @@ static fg_body_status_t go_on_name(fg_body_t *body, urlencoded_t *u, const char 
     }
     switch (**p) {
     case '%':
-        return escapes(body, u, p, end);
+        return escape_in_name(body, u, p, end);
     case '+':
         ++*p;
         return fg_body_name_add(body, " ", 1);
@@ -216,7 +280,6 @@ static fg_body_status_t feed(fg_body_t *body, const char *data, apr_size_t len)
     fg_body_status_t status = FG_BODY_OK;
 
     while (p < end && status == FG_BODY_OK) {
-        u->seen = 1;
         if (u->escape_len) {
             int used;
 
