@@ -30,14 +30,12 @@
                                 : NONE)
 #define FOUR(c, s)    SIX(c, s), SIX((c) + 1, s), SIX((c) + 2, s), SIX((c) + 3, s)
 #define SIXTEEN(c, s) FOUR(c, s), FOUR((c) + 4, s), FOUR((c) + 8, s), FOUR((c) + 12, s)
-#define ALL(c, s)     SIXTEEN(c, s), SIXTEEN((c) + 16, s), SIXTEEN((c) + 32, s), SIXTEEN((c) + 48, s)
+#define QUARTER(c, s)                                                                              \
+    SIXTEEN(c, s), SIXTEEN((c) + 16, s), SIXTEEN((c) + 32, s), SIXTEEN((c) + 48, s)
+#define ALL(s) QUARTER(0, s), QUARTER(64, s), QUARTER(128, s), QUARTER(192, s)
 
 /* Of RFC 4648 4: what a letter adds to its group of four, by its place there. */
-#define LETTERS(s)                                                                                 \
-    {                                                                                              \
-        ALL(0, s), ALL(64, s), ALL(128, s), ALL(192, s)                                            \
-    }
-static const apr_uint32_t bits[4][256] = {LETTERS(26), LETTERS(20), LETTERS(14), LETTERS(8)};
+static const apr_uint32_t bits[4][256] = {{ALL(26)}, {ALL(20)}, {ALL(14)}, {ALL(8)}};
 
 /* Three bytes of four letters, and one that is nobody's. @return what has NONE in it if one of them
  * was no letter */

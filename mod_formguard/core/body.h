@@ -137,4 +137,14 @@ fg_body_status_t fg_body_finish(fg_body_t *body);
  */
 apr_size_t fg_body_php_name(char *out, const char *name, apr_size_t len);
 
+/**
+ * The same for a name that lives as long as what is made of it.
+ * @param name    NUL-terminated
+ * @param len     bytes of it
+ * @param out_len set to the length of what PHP calls it; 0 if PHP drops such a field
+ * @param pool    owns what is returned, unless that is `name` itself
+ */
+const char *fg_body_php_named(const char *name, apr_size_t len, apr_size_t *out_len,
+                              apr_pool_t *pool);
+
 #endif

@@ -217,30 +217,32 @@ const char *fg_captcha_hosts(const fg_captcha_provider_t *provider, apr_pool_t *
 /* As many as compilers know how to look at at once. */
 #define BLOCK 16
 
-static inline int is_printable(const char *text, int len)
+static inline unsigned char is_odd(char c)
 {
-    unsigned char odd = 0;
-    int i;
-
-    for (i = 0; i < len; i++) {
-        odd |= (unsigned char)((text[i] < '!') | (text[i] > '~'));
-    }
-    return !odd;
+    return (c < '!') | (c > '~');
 }
 
 int fg_captcha_well_formed(const fg_captcha_provider_t *provider, const char *token, apr_size_t len)
 {
+    unsigned char odd[BLOCK] = {0}, any = 0;
     const char *end;
+    int i;
 
     if (!token || !len || len > provider->token_max) {
         return 0;
     }
     for (end = token + len; end - token >= BLOCK; token += BLOCK) {
-        if (!is_printable(token, BLOCK)) {
-            return 0;
+        for (i = 0; i < BLOCK; i++) {
+            odd[i] |= is_odd(token[i]);
         }
     }
-    return is_printable(token, (int)(end - token));
+    for (; token < end; token++) {
+        any |= is_odd(*token);
+    }
+    for (i = 0; i < BLOCK; i++) {
+        any |= odd[i];
+    }
+    return !any;
 }
 
 /* What a vendor says goes into the log; one that sends our secret back must not put it there. */

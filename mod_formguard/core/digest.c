@@ -2,7 +2,7 @@
 /*
  * OpenSSL 3 calls this part of its interface deprecated and goes on to ship it. In its place stand
  * contexts from the heap, of which each HMAC copies three: they cost more than the hash. Here the
- * hash's state is a value, and an HMAC (RFC 2104) starts with its key gone through the hash already.
+ * hash's state is a value, and an HMAC (RFC 2104) starts with its key hashed already.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 

@@ -169,3 +169,17 @@ apr_size_t fg_body_php_name(char *out, const char *name, apr_size_t len)
     out[out_len] = '\0';
     return out_len;
 }
+
+const char *fg_body_php_named(const char *name, apr_size_t len, apr_size_t *out_len,
+                              apr_pool_t *pool)
+{
+    char *out;
+
+    if (fg_body_plain_len(name, len) == len) {
+        *out_len = len;
+        return name;
+    }
+    out = apr_palloc(pool, len + 1);
+    *out_len = fg_body_php_name(out, name, len);
+    return out;
+}

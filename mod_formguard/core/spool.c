@@ -117,13 +117,22 @@ static int mostly(apr_size_t len, apr_size_t whole)
     return len >= whole / 4 * 3;
 }
 
-/* A bucket is moved if most of its memory is filled, and that of the one before it: what is kept
- * takes a third more memory than its bytes at most. Others are copied: a body sent in chunks of a
- * byte would keep a bucket a byte. */
+/* A bucket is moved if most of its memory is filled, and that of the one before it; and the first
+ * one, which is all there is of most posts, since a copy takes as much. So what is kept takes a
+ * third more memory than its bytes, and a bucket or two. Others are copied: a body sent in chunks
+ * of a byte would keep a bucket a byte. */
 static int is_moved(const fg_spool_t *spool, const apr_bucket *b, apr_size_t len)
 {
-    return APR_BUCKET_IS_HEAP(b) && b->list == spool->kept->bucket_alloc &&
-           mostly(len, ((const apr_bucket_heap *)b->data)->alloc_len) &&
+    apr_size_t alloc_len;
+
+    if (!APR_BUCKET_IS_HEAP(b) || b->list != spool->kept->bucket_alloc) {
+        return 0;
+    }
+    alloc_len = ((const apr_bucket_heap *)b->data)->alloc_len;
+    if (APR_BRIGADE_EMPTY(spool->kept)) {
+        return mostly(len, alloc_len) || alloc_len <= APR_BUCKET_BUFF_SIZE;
+    }
+    return mostly(len, alloc_len) &&
            (spool->open == NULL || mostly(spool->open->length, APR_BUCKET_BUFF_SIZE));
 }
 

@@ -20,7 +20,7 @@ typedef struct fg_spool fg_spool_t;
  * Start to keep a body.
  * @param kept       takes what is in memory; an empty brigade of the same pool's life
  * @param dir        for the file, once there is one
- * @param memory_max bytes that are kept in memory; it takes a third more at most
+ * @param memory_max bytes that are kept in memory; it takes a third more and 16 KB at most
  * @param pool       closes the file
  */
 fg_spool_t *fg_spool_create(apr_bucket_brigade *kept, const char *dir, apr_size_t memory_max,

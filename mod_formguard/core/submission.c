@@ -59,18 +59,14 @@ static wanted_t *find(const fg_submission_t *submission, const char *asked)
 static wanted_t *want(fg_submission_t *submission, const char *name)
 {
     wanted_t *w = find(submission, name);
-    char *php;
 
-    if (w != NULL) {
-        return w;
+    if (w == NULL) {
+        w = &APR_ARRAY_PUSH(submission->wanted, wanted_t);
+        memset(w, 0, sizeof(*w));
+        w->asked = name;
+        w->asked_len = strlen(name);
+        w->name = fg_body_php_named(name, w->asked_len, &w->name_len, submission->pool);
     }
-    w = &APR_ARRAY_PUSH(submission->wanted, wanted_t);
-    memset(w, 0, sizeof(*w));
-    w->asked = name;
-    w->asked_len = strlen(name);
-    php = apr_palloc(submission->pool, w->asked_len + 1);
-    w->name_len = fg_body_php_name(php, name, w->asked_len);
-    w->name = php;
     return w;
 }
 

@@ -94,7 +94,7 @@ static fg_body_status_t end_pair(fg_body_t *body, urlencoded_t *u, apr_off_t end
     return FG_BODY_OK;
 }
 
-/* @param escape three bytes, the first a `%` @return how many of them are taken: 1 if they are text */
+/* @param escape three bytes, the first a `%`. @return how many are taken: 1 if it is text */
 static int decode_escape(char *out, const char *escape)
 {
     int high = fg_hex_value(escape[1]), low = fg_hex_value(escape[2]);

@@ -222,7 +222,7 @@ static void bytes_share_memory(void **state)
         assert_int_equal(take(&w, make(&w, (int)(w.len % 3), 1)), APR_SUCCESS);
     }
     assert_true(memory_of(&w, &buckets) <= MEMORY);
-    assert_true(buckets <= w.len / 8000 + 1);
+    assert_true(buckets <= w.len / 8000 + 2); /* the first as it came */
     assert_as_sent(&w);
     end(&w);
 }
