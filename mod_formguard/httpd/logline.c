@@ -23,42 +23,129 @@ static const char *country_of(const fg_verdict_t *verdict)
     return *verdict->country != '\0' ? verdict->country : "unknown";
 }
 
+/* --- a line, put together in place ------------------------------------------------------------- */
+
+typedef struct line {
+    char *at;
+    char *end;                 /* there is room for a NUL */
+    char text[MAX_STRING_LEN]; /* httpd writes no more */
+} line_t;
+
+static void put(line_t *line, const char *text, apr_size_t len)
+{
+    apr_size_t room = (apr_size_t)(line->end - line->at);
+
+    len = len < room ? len : room;
+    memcpy(line->at, text, len);
+    line->at += len;
+}
+
+#define PUT(line, literal) put(line, literal, sizeof(literal) - 1)
+
+static void say(line_t *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+static void say_number(line_t *line, apr_uint64_t number)
+{
+    char digits[24];
+    char *first = digits + sizeof(digits);
+
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    put(line, first, (apr_size_t)(digits + sizeof(digits) - first));
+}
+
+/* What became of the post. */
+static void say_what(line_t *line, const fg_verdict_t *verdict, fg_log_kind_t kind)
+{
+    if (verdict->outcome == FG_OUT_ACCEPT) {
+        PUT(line, "accepted");
+        return;
+    }
+    say(line, kind == FG_LOG_WOULD    ? "would refuse"
+              : kind == FG_LOG_ONLY   ? "logged only"
+              : kind == FG_LOG_CLOSED ? "closes its form, refused"
+                                      : "refused");
+    if (verdict->status >= 100) {
+        PUT(line, " ");
+        say_number(line, (apr_uint64_t)verdict->status);
+    }
+    PUT(line, ": ");
+    say(line, fg_reason(verdict->reason)->words);
+}
+
 /* ` rule="ip 10/10m" count=10 rate=10/10m`, as far as there is something to say. */
-static const char *rule_of(const fg_verdict_t *verdict, apr_pool_t *pool)
+static void say_rule(line_t *line, const fg_verdict_t *verdict, apr_pool_t *pool)
 {
     fg_rate_t rate = {verdict->rate_count, verdict->period};
-    const char *text = "";
 
     if (verdict->rule != NULL) {
-        text = apr_pstrcat(pool, " rule=\"", verdict->rule, "\"", NULL);
+        PUT(line, " rule=\"");
+        say(line, verdict->rule);
+        PUT(line, "\"");
     }
     if (verdict->challenged_by != NULL) {
-        text = apr_pstrcat(pool, text, " challenged-by=\"", verdict->challenged_by, "\"", NULL);
+        PUT(line, " challenged-by=\"");
+        say(line, verdict->challenged_by);
+        PUT(line, "\"");
     }
     if (verdict->has_count) {
-        text = apr_pstrcat(pool, text, " count=", apr_off_t_toa(pool, (apr_off_t)verdict->count),
-                           " rate=", fg_rate_text(&rate, pool), NULL);
+        PUT(line, " count=");
+        say_number(line, verdict->count);
+        PUT(line, " rate=");
+        say(line, fg_rate_text(&rate, pool));
     }
     if (verdict->has_score) {
-        text = apr_psprintf(pool, "%s score=%.2f", text, verdict->score);
+        say(line, apr_psprintf(pool, " score=%.2f", verdict->score));
     }
-    return verdict->detail != NULL ? apr_pstrcat(pool, text, " ", verdict->detail, NULL) : text;
+    if (verdict->detail != NULL) {
+        PUT(line, " ");
+        say(line, verdict->detail);
+    }
 }
 
 /* ` file=/srv/www/uploads/x.php`: where nobody should post lies something to be looked at. */
-static const char *file_of(const fg_request_t *fr, const fg_verdict_t *verdict)
+static void say_file(line_t *line, const fg_request_t *fr, const fg_verdict_t *verdict)
 {
     const char *script;
     char file[FG_LOG_PATH_MAX + 1];
 
     if (verdict->reason != FG_DENY) {
-        return "";
+        return;
     }
     script = strchr(fr->c.form, '\n');
     /* Where there is no file: the one somebody has looked for, or put there and taken away. */
     script = script != NULL && script[1] == '/' ? script + 1 : fr->r->filename;
-    return apr_pstrcat(fr->r->pool, " file=", fg_log_path(file, script), NULL);
+    PUT(line, " file=");
+    say(line, fg_log_path(file, script));
 }
+
+/* Who has posted where, reduced to harmless characters. */
+static void say_where(line_t *line, const fg_request_t *fr, const fg_verdict_t *verdict)
+{
+    char value[FG_LOG_VALUE_MAX + 1];
+
+    PUT(line, " country=");
+    say(line, country_of(verdict));
+    PUT(line, " form=");
+    say(line, fg_log_value(value, fr->path));
+    PUT(line, " site=");
+    say(line, fg_log_value(value, fr->r->server->server_hostname));
+}
+
+static void say_suppressed(line_t *line, apr_uint64_t suppressed)
+{
+    if (suppressed > 0) {
+        PUT(line, " suppressed=");
+        say_number(line, suppressed);
+    }
+}
+
+/* --- whether it is written -------------------------------------------------------------------- */
 
 static int level_of(const fg_verdict_t *verdict, fg_log_kind_t kind)
 {
@@ -139,7 +226,7 @@ void fg_log_summaries(apr_time_t now)
     }
 }
 
-/* ` ref=K7PX-3WQ9` of what is answered with a refusal. It is told the visitor also where this very
+/* K7PX-3WQ9 of what is answered with a refusal. It is told the visitor also where this very
  * line is not written: the first half leads to one of his that was. */
 static const char *reference_of(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind)
 {
@@ -147,7 +234,7 @@ static const char *reference_of(fg_request_t *fr, const fg_verdict_t *verdict, f
 
     if (verdict->outcome != FG_OUT_REFUSE || verdict->would ||
         (kind != FG_LOG_DONE && kind != FG_LOG_CLOSED)) {
-        return "";
+        return NULL;
     }
     if (fr->reference == NULL) {
         char *out = apr_palloc(fr->r->pool, FG_REFERENCE_SIZE);
@@ -156,48 +243,44 @@ static const char *reference_of(fg_request_t *fr, const fg_verdict_t *verdict, f
         fr->reference = fg_reference(out, fg_throttle_secret(fg_runtime()->throttle),
                                      verdict->reason, &fr->c.client, chance);
     }
-    return apr_pstrcat(fr->r->pool, " ref=", fr->reference, NULL);
+    return fr->reference;
 }
 
 void fg_logline(fg_request_t *fr, const fg_verdict_t *verdict, fg_log_kind_t kind)
 {
-    request_rec *r = fr->r;
-    const fg_reason_row_t *reason = fg_reason(verdict->reason);
-    int accepted = verdict->outcome == FG_OUT_ACCEPT;
     int level = level_of(verdict, kind);
-    char form[FG_LOG_VALUE_MAX + 1];
-    char site[FG_LOG_VALUE_MAX + 1];
-    const char *what;
-    const char *retry = "";
     const char *reference;
     apr_uint64_t suppressed;
+    line_t line;
 
-    if (!is_on(r, level)) {
+    if (!is_on(fr->r, level)) {
         return;
     }
     reference = reference_of(fr, verdict, kind);
     if (!is_due(fr, verdict, kind, &suppressed)) {
         return;
     }
-    what = accepted                ? "accepted"
-           : kind == FG_LOG_WOULD  ? "would refuse"
-           : kind == FG_LOG_ONLY   ? "logged only"
-           : kind == FG_LOG_CLOSED ? "closes its form, refused"
-                                   : "refused";
-    if (!accepted) {
-        what = apr_pstrcat(r->pool, what, verdict->status >= 100 ? " " : "",
-                           verdict->status >= 100 ? apr_itoa(r->pool, verdict->status) : "", ": ",
-                           reason->words, NULL);
-    }
+    line.at = line.text;
+    line.end = line.text + sizeof(line.text) - 1;
+    say(&line, fg_reason(verdict->reason)->tag);
+    PUT(&line, ": ");
+    say_what(&line, verdict, kind);
+    PUT(&line, ":");
+    say_rule(&line, verdict, fr->r->pool);
+    say_where(&line, fr, verdict);
+    say_file(&line, fr, verdict);
     if (verdict->retry_after > 0) {
-        retry = apr_pstrcat(r->pool,
-                            " retry=", apr_off_t_toa(r->pool, (apr_off_t)fg_respond_retry(verdict)),
-                            "s", NULL);
+        PUT(&line, " retry=");
+        say_number(&line, (apr_uint64_t)fg_respond_retry(verdict));
+        PUT(&line, "s");
     }
-    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s:%s country=%s form=%s site=%s%s%s%s%s",
-                  reason->tag, what, rule_of(verdict, r->pool), country_of(verdict),
-                  fg_log_value(form, fr->path), fg_log_value(site, r->server->server_hostname),
-                  file_of(fr, verdict), retry, reference, suppressed_text(suppressed, r->pool));
+    if (reference != NULL) {
+        PUT(&line, " ref=");
+        say(&line, reference);
+    }
+    say_suppressed(&line, suppressed);
+    *line.at = '\0';
+    ap_log_rerror(APLOG_MARK, level, 0, fr->r, "%s", line.text);
 }
 
 static void write_line(void *baton, fg_log_level_t level, apr_status_t rv, const char *text)
