@@ -23,7 +23,7 @@ static const char *country_of(const fg_verdict_t *verdict)
     return *verdict->country != '\0' ? verdict->country : "unknown";
 }
 
-/* --- a line, put together in place ------------------------------------------------------------- */
+/* --- a line, put together in place ------------------------------------------------------------ */
 
 typedef struct line {
     char *at;

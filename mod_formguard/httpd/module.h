@@ -311,8 +311,18 @@ typedef struct fg_about {
 /** The texts of a reason, or FG_ABOUT_REPEAT; "" if there is none. */
 const fg_about_t *fg_pages_about(int language, fg_reason_t reason);
 
-/** A text by its key with `value` where it says %s; "" if there is no value. */
-const char *fg_pages_text_with(apr_pool_t *pool, int language, const char *key, const char *value);
+/** Texts a refusal may have whatever its reason; "" if there is none. */
+typedef struct fg_common {
+    const char *back;
+    const char *contact;   /**< with %s */
+    const char *reference; /**< with %s */
+} fg_common_t;
+
+/** These, in a language. */
+const fg_common_t *fg_pages_common(int language);
+
+/** A text with `value` where it says %s; "" if there is no value. */
+const char *fg_pages_with(apr_pool_t *pool, const char *text, const char *value);
 
 /** `Please try again in 9 minutes (after 14:41 JST).` @param seconds 0: unknown, and ""
  * @param now wall clock */

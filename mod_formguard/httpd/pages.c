@@ -18,11 +18,17 @@ APLOG_USE_MODULE(formguard);
 
 #define FILE_MAX (256 * 1024)
 
+/* How long somebody is to wait, in what a text is about. */
+enum retry { SECONDS, MINUTES, HOURS, DAYS, RETRIES };
+
 typedef struct language {
     const char *tag;
     const char *file;
     apr_hash_t *texts;
-    fg_about_t about[FG_ABOUT_REPEAT + 1]; /* `texts` once more, by reason */
+    /* Of these, found once: */
+    fg_about_t about[FG_ABOUT_REPEAT + 1]; /* by reason */
+    fg_common_t common;
+    const char *retry[RETRIES];
 } language_t;
 
 static language_t languages[] = {{.tag = "en", .file = "texts.en"},
@@ -136,9 +142,18 @@ static const char *text_of(const language_t *language, const char *key)
     return text != NULL ? text : "";
 }
 
-static void find_reasons(language_t *language, apr_pool_t *pool)
+static void find_texts(language_t *language, apr_pool_t *pool)
 {
+    static const char *const retries[RETRIES] = {"retry.seconds", "retry.minutes", "retry.hours",
+                                                 "retry.days"};
     int i;
+
+    language->common.back = text_of(language, "back");
+    language->common.contact = text_of(language, "contact");
+    language->common.reference = text_of(language, "reference");
+    for (i = 0; i < RETRIES; i++) {
+        language->retry[i] = text_of(language, retries[i]);
+    }
 
     for (i = 0; i <= FG_ABOUT_REPEAT; i++) {
         const char *key = i == FG_ABOUT_REPEAT ? "repeat" : fg_reason((fg_reason_t)i)->key;
@@ -163,7 +178,7 @@ static const char *load_texts(language_t *language, const char *dir, apr_pool_t 
         error = parse_texts(language->texts, data, language->file, pool);
     }
     if (error == NULL) {
-        find_reasons(language, pool);
+        find_texts(language, pool);
     }
     return error;
 }
@@ -244,9 +259,14 @@ static const char *put(apr_pool_t *pool, const char *text, const char *mark, con
     return out;
 }
 
-const char *fg_pages_text_with(apr_pool_t *pool, int language, const char *key, const char *value)
+const fg_common_t *fg_pages_common(int language)
 {
-    return value != NULL ? put(pool, fg_pages_text(language, key), "%s", value) : "";
+    return &languages[language].common;
+}
+
+const char *fg_pages_with(apr_pool_t *pool, const char *text, const char *value)
+{
+    return value != NULL ? put(pool, text, "%s", value) : "";
 }
 
 typedef enum precision { MINUTE, DAY_MINUTE, DAY_SECOND } precision_t;
@@ -266,13 +286,16 @@ static char *two_digits(char *out, char separator, int number)
 static const char *local_time(apr_pool_t *pool, apr_time_t at, precision_t precision)
 {
     time_t seconds = (time_t)apr_time_sec(at);
-    char clock[sizeof("2026-11-22 14:32:10")];
-    char *p = clock;
+    apr_size_t zone;
     struct tm tm;
+    char *text;
+    char *p;
 
     if (localtime_r(&seconds, &tm) == NULL || tm.tm_zone == NULL || *tm.tm_zone == '\0') {
         return "";
     }
+    zone = strlen(tm.tm_zone) + 1;
+    text = p = apr_palloc(pool, sizeof("2026-11-22 14:32:10 UTC") + zone);
     if (precision != MINUTE) {
         p = two_digits(p, '\0', (tm.tm_year + 1900) / 100);
         p = two_digits(p, '\0', tm.tm_year % 100);
@@ -285,9 +308,13 @@ static const char *local_time(apr_pool_t *pool, apr_time_t at, precision_t preci
     if (precision == DAY_SECOND) {
         p = two_digits(p, ':', tm.tm_sec);
     }
-    *p = '\0';
-    /* Zones without a name are called `+03`. */
-    return apr_pstrcat(pool, clock, apr_isalpha(*tm.tm_zone) ? " " : " UTC", tm.tm_zone, NULL);
+    *p++ = ' ';
+    if (!apr_isalpha(*tm.tm_zone)) {
+        memcpy(p, "UTC", 3); /* zones without a name are called `+03` */
+        p += 3;
+    }
+    memcpy(p, tm.tm_zone, zone);
+    return text;
 }
 
 const char *fg_pages_time(apr_pool_t *pool, apr_time_t now)
@@ -297,7 +324,7 @@ const char *fg_pages_time(apr_pool_t *pool, apr_time_t now)
 
 const char *fg_pages_retry(apr_pool_t *pool, int language, apr_int64_t seconds, apr_time_t now)
 {
-    const char *key = "retry.seconds";
+    enum retry unit = SECONDS;
     /* No minute too early. */
     apr_time_t at = now + apr_time_from_sec(seconds + 59);
     precision_t precision = seconds > 12 * 3600 ? DAY_MINUTE : MINUTE;
@@ -307,21 +334,22 @@ const char *fg_pages_retry(apr_pool_t *pool, int language, apr_int64_t seconds, 
         return "";
     }
     if (seconds > 48 * 3600) {
-        key = "retry.days";
+        unit = DAYS;
         seconds = (seconds + 86399) / 86400;
     }
     else if (seconds > 2 * 3600) {
-        key = "retry.hours";
+        unit = HOURS;
         seconds = (seconds + 3599) / 3600;
     }
     else if (seconds > 120) {
-        key = "retry.minutes";
+        unit = MINUTES;
         seconds = (seconds + 59) / 60;
     }
     else if (seconds == 1) {
         seconds = 2; /* the text is for several */
     }
-    text = put(pool, fg_pages_text(language, key), "%d", apr_off_t_toa(pool, (apr_off_t)seconds));
+    text =
+        put(pool, languages[language].retry[unit], "%d", apr_off_t_toa(pool, (apr_off_t)seconds));
     return strstr(text, "%t") != NULL ? put(pool, text, "%t", local_time(pool, at, precision))
                                       : text;
 }

@@ -80,6 +80,7 @@ static void tell(const fg_request_t *fr, int language, fg_told_t *told)
 {
     const request_rec *r = fr->r;
     const fg_verdict_t *verdict = &fr->verdict;
+    const fg_common_t *common = fg_pages_common(language);
     fg_reason_t reason = fr->repeat ? FG_ABOUT_REPEAT : verdict->reason;
     apr_int64_t left = fg_respond_retry(verdict);
     apr_time_t now = fr->c.now.wall;
@@ -93,11 +94,10 @@ static void tell(const fg_request_t *fr, int language, fg_told_t *told)
     told->text = fg_pages_about(language, reason)->text;
     told->retry = fg_pages_retry(r->pool, language, left, now);
     /* Where a form has posted, and nobody else. */
-    told->back = r->method_number == M_POST && verdict->reason != FG_DENY && !fr->repeat
-                     ? fg_pages_text(language, "back")
-                     : "";
-    told->contact = fg_pages_text_with(r->pool, language, "contact", fg_policy_contact(fr->stack));
-    told->reference = fg_pages_text_with(r->pool, language, "reference", fr->reference);
+    told->back =
+        r->method_number == M_POST && verdict->reason != FG_DENY && !fr->repeat ? common->back : "";
+    told->contact = fg_pages_with(r->pool, common->contact, fg_policy_contact(fr->stack));
+    told->reference = fg_pages_with(r->pool, common->reference, fr->reference);
     told->time = fg_pages_time(r->pool, now);
 }
 

@@ -62,11 +62,19 @@ const fg_template_t *fg_template_parse(const char *text, apr_pool_t *pool)
     return template;
 }
 
-/* Few values hold anything to escape: looking for it is quick, where ap_escape_html() goes twice
- * through each. */
-static const char *escaped(apr_pool_t *pool, const char *value)
+/* Few values hold anything to escape: looking for it is quick, and finds the end, where
+ * ap_escape_html() goes twice through each. */
+static void put_value(struct iovec *piece, fg_slot_t slot, const char *value, apr_pool_t *pool)
 {
-    return value[strcspn(value, "<>&\"")] == '\0' ? value : ap_escape_html(pool, value);
+    /* The form is markup of ours. */
+    apr_size_t len = slot == FG_SLOT_FORM ? strlen(value) : strcspn(value, "<>&\"");
+
+    if (value[len] != '\0') {
+        value = ap_escape_html(pool, value);
+        len = strlen(value);
+    }
+    piece->iov_base = (void *)value;
+    piece->iov_len = len;
 }
 
 const char *fg_template_fill(const fg_template_t *template, const char *const values[FG_SLOTS],
@@ -83,10 +91,7 @@ const char *fg_template_fill(const fg_template_t *template, const char *const va
         pieces[n].iov_base = (void *)part->text;
         pieces[n++].iov_len = part->len;
         if (value != NULL && *value != '\0') {
-            /* The form is markup of ours. */
-            value = part->slot == FG_SLOT_FORM ? value : escaped(pool, value);
-            pieces[n].iov_base = (void *)value;
-            pieces[n++].iov_len = strlen(value);
+            put_value(&pieces[n++], part->slot, value, pool);
         }
     }
     return apr_pstrcatv(pool, pieces, n, NULL);
