@@ -8,11 +8,13 @@
  * A charge is admitted if, after its count was written into the word of sub-window e, a second
  * look at all slots of the key finds (a) its slot still the key's, (b) no word newer than e, and
  * (c) at most N in the sub-windows e-6 to e. Otherwise the count is taken back and all begins
- * anew. Take any seven sub-windows in a row, and of the charges admitted into them the one, c,
- * that was written last. All exchanges and loads are sequentially consistent, so c's second look
- * came after every other of these charges was written. None lies in a later sub-window than c's,
- * or (b) would have failed; and none has been overwritten, for only a sub-window seven later uses
- * the same word, and (b) again. So c's look counted them all, and (c) says they are at most N.
+ * anew. (Where each word is as the first look saw it, but for the count, the second need not add
+ * up what the first has.) Take any seven sub-windows in a row, and of the charges admitted into
+ * them the one, c, that was written last. All exchanges and loads are sequentially consistent, so
+ * c's second look came after every other of these charges was written. None lies in a later sub-
+ * window than c's, or (b) would have failed; and none has been overwritten, for only a sub-window
+ * seven later uses the same word, and (b) again. So c's look counted them all, and (c) says they
+ * are at most N.
  * That holds for a key that sits in two slots, too: both are looked at, so that two processes
  * that insert the same key at once do no harm.
  *
@@ -31,6 +33,8 @@
 
 #include <apr_siphash.h>
 #include <string.h>
+
+#include "mix.h"
 
 /* Over this many lost races a caller is refused. A thousand: each is lost to one that won. */
 #define TRIES_MAX 1000
@@ -57,6 +61,7 @@ typedef struct attempt {
 
 /* What the slots of a key hold. */
 typedef struct view {
+    apr_uint64_t key[FG_WAYS]; /* of the whole set */
     apr_uint64_t word[FG_WAYS * FG_RATE_LIVE];
     unsigned int words;
     unsigned int slots;  /* bit n: slot n is the key's */
@@ -64,6 +69,7 @@ typedef struct view {
     apr_uint64_t held;   /* its key, generation included */
     apr_uint64_t newest; /* the newest sub-window charged, or that of `now` */
     apr_uint32_t used;   /* counted in the seven sub-windows up to it */
+    int plain;           /* 1: one slot, and no word of a sub-window newer than `now`'s */
 } view_t;
 
 static apr_uint64_t sets_for(apr_uint32_t entries)
@@ -148,18 +154,23 @@ static apr_uint64_t identity_of(apr_uint64_t key)
     return fg_key_identity(key) ? fg_key_identity(key) : FG_GENERATION + 1;
 }
 
+apr_uint64_t fg_counters_digest(const fg_counters_t *counters, const void *value, apr_size_t len)
+{
+    return apr_siphash24(value, len < VALUE_MAX ? len : VALUE_MAX, counters->secret);
+}
+
+/* Nobody outside can tell or choose a digest: whether two values have one key, under rules however
+ * named, is chance. One value under two rules has two, since fg_mix() is one to one in each
+ * argument. */
+fg_counter_key_t fg_counters_key_of(apr_uint64_t digest, apr_uint64_t rule, unsigned int rate)
+{
+    return identity_of(fg_mix(digest, fg_mix(fg_mix(0, rate), rule)));
+}
+
 fg_counter_key_t fg_counters_key(const fg_counters_t *counters, apr_uint64_t rule,
                                  unsigned int rate, const void *value, apr_size_t len)
 {
-    unsigned char text[sizeof(rule) + sizeof(rate) + VALUE_MAX];
-    apr_size_t n = len < VALUE_MAX ? len : VALUE_MAX;
-
-    memcpy(text, &rule, sizeof(rule));
-    memcpy(text + sizeof(rule), &rate, sizeof(rate));
-    if (n) {
-        memcpy(text + sizeof(rule) + sizeof(rate), value, n);
-    }
-    return identity_of(apr_siphash24(text, sizeof(rule) + sizeof(rate) + n, counters->secret));
+    return fg_counters_key_of(fg_counters_digest(counters, value, len), rule, rate);
 }
 
 static void set_attempt(attempt_t *at, const fg_counters_t *counters, fg_counter_key_t key,
@@ -231,8 +242,7 @@ static void add_up_to_newest(const attempt_t *at, apr_uint64_t index, view_t *vi
 static int look(const attempt_t *at, apr_uint64_t index, view_t *view)
 {
     fg_counters_set_t *set = at->set;
-    apr_uint64_t held[FG_WAYS];
-    unsigned int slots = find_slots(set, at->key, held);
+    unsigned int slots = find_slots(set, at->key, view->key);
     unsigned int i, words = 0;
     int slow = fg_word_index_wraps(index);
     /* Words of this tag and a live sub-window follow `first` in one run of numbers. */
@@ -241,7 +251,7 @@ static int look(const attempt_t *at, apr_uint64_t index, view_t *view)
 
     view->slots = slots;
     view->slot = slots ? (unsigned int)__builtin_ctz(slots) : 0;
-    view->held = held[view->slot];
+    view->held = view->key[view->slot];
     for (; slots; slots &= slots - 1) {
         fg_word_t *entry = set->entry[__builtin_ctz(slots)];
         apr_uint64_t *seen = view->word + words;
@@ -259,11 +269,35 @@ static int look(const attempt_t *at, apr_uint64_t index, view_t *view)
     view->words = words;
     view->used = (apr_uint32_t)used;
     view->newest = index;
+    view->plain = words == FG_RATE_LIVE && !slow;
     if (slow) {
         add_up_to_newest(at, index, view);
     }
     return words != 0;
 }
+
+static inline apr_uint64_t differs(fg_word_t *word, apr_uint64_t seen)
+{
+    return atomic_load(word) ^ seen;
+}
+
+/* 1 if a look now would see what a plain one has seen, word for word. */
+static int is_unchanged(const attempt_t *at, const view_t *view)
+{
+    fg_word_t *key = at->set->key;
+    fg_word_t *word = at->set->entry[view->slot];
+
+    return (differs(&key[0], view->key[0]) | differs(&key[1], view->key[1]) |
+            differs(&key[2], view->key[2]) | differs(&key[3], view->key[3]) |
+            differs(&key[4], view->key[4]) | differs(&key[5], view->key[5]) |
+            differs(&key[6], view->key[6]) | differs(&key[7], view->key[7]) |
+            differs(&word[0], view->word[0]) | differs(&word[1], view->word[1]) |
+            differs(&word[2], view->word[2]) | differs(&word[3], view->word[3]) |
+            differs(&word[4], view->word[4]) | differs(&word[5], view->word[5]) |
+            differs(&word[6], view->word[6])) == 0;
+}
+
+_Static_assert(FG_WAYS == 8 && FG_RATE_LIVE == 7, "is_unchanged() looks at all of them");
 
 /*
  * Write into meta that the entry is about to be charged.
@@ -402,12 +436,23 @@ static int fits(const attempt_t *at, const view_t *view)
     return (apr_uint64_t)view->used + at->weight <= at->limit;
 }
 
+/* The second look, after a charge that `view` has as it stands there. */
+static int holds(const attempt_t *at, view_t *view)
+{
+    view_t after;
+
+    look(at, view->newest, &after);
+    view->used = after.used;
+    return (after.slots & 1U << view->slot) && after.newest == view->newest &&
+           after.used <= at->limit;
+}
+
 /* @return 0 if another got in between: try again */
 static int try_once(const fg_counters_t *counters, const attempt_t *at, fg_count_t *count,
                     fg_charge_t *charge)
 {
-    view_t view, after;
-    apr_uint64_t old, stamp;
+    view_t view;
+    apr_uint64_t old, charged, stamp;
     fg_word_t *word;
     unsigned int n;
     int found = look(at, at->index, &view);
@@ -428,17 +473,18 @@ static int try_once(const fg_counters_t *counters, const attempt_t *at, fg_count
     word = &at->set->entry[view.slot][n];
     stamp = fg_word_stamp(at->tag, view.newest);
     old = view.word[n];
-    if (!atomic_compare_exchange_strong(
-            word, &old, (old & ~FG_WORD_COUNT) == stamp ? old + at->weight : stamp | at->weight)) {
+    charged = (old & ~FG_WORD_COUNT) == stamp ? old + at->weight : stamp | at->weight;
+    if (!atomic_compare_exchange_strong(word, &old, charged)) {
         return 0;
     }
-    look(at, view.newest, &after);
-    if (!(after.slots & 1U << view.slot) || after.newest != view.newest || after.used > at->limit) {
+    view.word[n] = charged;
+    view.used += at->weight;
+    if (!(view.plain && is_unchanged(at, &view)) && !holds(at, &view)) {
         take_back(word, stamp, at->weight);
         return 0;
     }
     count->admitted = 1;
-    count->used = after.used;
+    count->used = view.used;
     count->retry_after = 0;
     charge->line = (apr_uint32_t)(at->number * FG_WAYS + view.slot);
     charge->word = n;

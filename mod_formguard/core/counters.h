@@ -82,6 +82,15 @@ fg_counter_key_t fg_counters_key(const fg_counters_t *counters, apr_uint64_t rul
                                  unsigned int rate, const void *value, apr_size_t len);
 
 /**
+ * The greater part of fg_counters_key(), for who counts one value under several rules or rates.
+ * @return the value's keyed hash, for fg_counters_key_of()
+ */
+apr_uint64_t fg_counters_digest(const fg_counters_t *counters, const void *value, apr_size_t len);
+
+/** The key of the value with that digest under a rule. @param rate as for fg_counters_key() */
+fg_counter_key_t fg_counters_key_of(apr_uint64_t digest, apr_uint64_t rule, unsigned int rate);
+
+/**
  * Charge `weight` to a key if the rate allows it: never more than rate->count in any window of
  * rate->period, across all threads and processes.
  * @param counters the table
@@ -91,9 +100,8 @@ fg_counter_key_t fg_counters_key(const fg_counters_t *counters, apr_uint64_t rul
  * @param now      steady time in microseconds; may lie behind that of other callers
  * @param charge   what to give to fg_counters_refund(), or NULL
  */
-fg_count_t fg_counters_consume(fg_counters_t *counters, fg_counter_key_t key,
-                               const fg_rate_t *rate, apr_uint32_t weight, apr_time_t now,
-                               fg_charge_t *charge);
+fg_count_t fg_counters_consume(fg_counters_t *counters, fg_counter_key_t key, const fg_rate_t *rate,
+                               apr_uint32_t weight, apr_time_t now, fg_charge_t *charge);
 
 /** Give back what a consume has charged; a charge that has expired meanwhile is left alone. */
 void fg_counters_refund(fg_counters_t *counters, const fg_charge_t *charge);

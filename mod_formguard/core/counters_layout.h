@@ -29,7 +29,7 @@
 #define FG_WAYS    8
 #define FG_META    FG_RATE_LIVE /* the word of an entry that holds meta */
 #define FG_MAGIC   APR_UINT64_C(0x6667636f756e7473)
-#define FG_COUNTERS_VERSION 1
+#define FG_COUNTERS_VERSION 2 /* also of how keys are made */
 
 typedef _Atomic apr_uint64_t fg_word_t;
 

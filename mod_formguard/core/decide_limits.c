@@ -106,7 +106,7 @@ static const fg_rate_t *charge_limit(fg_case_t *c, const fg_layer_t *layer, cons
     unsigned char buffer[FIELD_KEY_MAX];
     const void *value;
     apr_size_t len = limit_value(c, limit, submission, &value, buffer);
-    apr_uint64_t rule;
+    apr_uint64_t digest, rule;
     int first = c->charges->nelts;
     int i;
 
@@ -115,10 +115,11 @@ static const fg_rate_t *charge_limit(fg_case_t *c, const fg_layer_t *layer, cons
         return NULL;
     }
     rule = counted_in(c, limit);
+    digest = fg_counters_digest(c->counters, value, len);
     for (i = 0; i < limit->rates->nelts; i++) {
         const fg_rate_t *rate = &APR_ARRAY_IDX(limit->rates, i, fg_rate_t);
         charged_t *charged = apr_array_push(c->charges);
-        fg_counter_key_t key = fg_counters_key(c->counters, rule, (unsigned int)i, value, len);
+        fg_counter_key_t key = fg_counters_key_of(digest, rule, (unsigned int)i);
 
         *count = fg_counters_consume(c->counters, key, rate, limit->weight, c->now.steady,
                                      &charged->charge);
