@@ -303,6 +303,7 @@ fg_policy_t *fg_policy_merge(const fg_policy_t *base, const fg_policy_t *add, ap
 typedef struct fg_policy_stack {
     fg_policy_t server;
     fg_policy_t site;
+    int has_server;       /**< 1: some line of the server config is in `server` */
     int has_site;         /**< 1: some line of .htaccess is in `site` */
     const char *site_cut; /**< a directive of .htaccess with lines too many, which do not hold; or
                                NULL */
@@ -313,7 +314,10 @@ fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
                                          const fg_policy_stack_t *add, apr_pool_t *pool);
 
 /** 1 if no line of ours is in either layer. */
-int fg_policy_stack_is_empty(const fg_policy_stack_t *stack);
+static inline int fg_policy_stack_is_empty(const fg_policy_stack_t *stack)
+{
+    return !stack->has_server && !stack->has_site;
+}
 
 /** Policies in force for a request, at most. */
 #define FG_LAYERS 2

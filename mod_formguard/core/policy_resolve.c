@@ -68,26 +68,14 @@ static void drop_overruled(const apr_array_header_t **rules, apr_pool_t *pool)
     *rules = rest;
 }
 
-/* A policy that was never set is all zero bytes. */
-static int says_nothing(const void *policy, apr_size_t size)
-{
-    static const fg_policy_stack_t nothing;
-
-    return memcmp(policy, &nothing, size) == 0;
-}
-
-int fg_policy_stack_is_empty(const fg_policy_stack_t *stack)
-{
-    return says_nothing(stack, sizeof(*stack));
-}
-
 fg_policy_stack_t *fg_policy_stack_merge(const fg_policy_stack_t *base,
                                          const fg_policy_stack_t *add, apr_pool_t *pool)
 {
     fg_policy_stack_t *out = apr_pmemdup(pool, base, sizeof(*base));
 
-    if (!says_nothing(&add->server, sizeof(add->server))) {
+    if (add->has_server) {
         out->server = *fg_policy_merge(&base->server, &add->server, pool);
+        out->has_server = 1;
     }
     if (add->has_site) {
         out->site = *fg_policy_merge(&base->site, &add->site, pool);

@@ -109,6 +109,7 @@ static fg_policy_t *layer_of(cmd_parms *cmd, fg_policy_stack_t *stack)
     const fg_policy_stack_t *server;
 
     if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL) {
+        stack->has_server = 1;
         return &stack->server;
     }
     server = ap_get_module_config(cmd->server->lookup_defaults, &formguard_module);

@@ -105,10 +105,7 @@ static const fg_policy_stack_t *stack_of(const ap_conf_vector_t *conf)
 
 static int says_something(const fg_policy_stack_t *stack)
 {
-    static const fg_policy_t nothing;
-
-    /* NOLINTNEXTLINE(*-memory-comparison,cert-*): both are zeros to the last byte of padding */
-    return stack != NULL && memcmp(&stack->server, &nothing, sizeof(nothing)) != 0;
+    return stack != NULL && stack->has_server;
 }
 
 static void walk_sections(walk_t *walk, const fg_policy_stack_t *outer, const char *where,

@@ -205,7 +205,7 @@ FUZZ_TARGET(policy)
             stack.has_site |= apply(&stack.site, line + 1, 1, pool);
         }
         else {
-            apply(&stack.server, line, 0, pool);
+            stack.has_server |= apply(&stack.server, line, 0, pool);
         }
     }
     check_policy(&stack.server, pool);

@@ -41,6 +41,7 @@ static void apply_all(fg_policy_stack_t *stack, int site, const char *scope, con
             fail_msg("%s: %s", line, error);
         }
         stack->has_site |= site;
+        stack->has_server |= !site;
     }
 }
 
