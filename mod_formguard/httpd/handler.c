@@ -518,13 +518,32 @@ static int unguarded(request_rec *r)
     return DECLINED;
 }
 
+/* `earlier`: a pass that was deferred to here, or NULL. */
+static int judge(request_rec *r, const fg_policy_stack_t *stack, const fg_request_t *earlier)
+{
+    fg_policy_layers_t layers;
+    int active[FG_LAYERS];
+    fg_request_t *fr;
+
+    fg_policy_resolve(stack, &layers, r->pool);
+    if (!guarding_layers(r, r->method, &layers, earlier, active)) {
+        hide_body(r, &layers);
+        return unguarded(r);
+    }
+    fr = start(r, stack, &layers, active, fg_facts_path(r));
+    if (redirects(r)) {
+        /* Judged where it leads: rules may stand there that are not seen from here. */
+        fr->deferred = 1;
+        return DECLINED;
+    }
+    decide(fr);
+    return carry_out(fr);
+}
+
 int fg_handler(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
-    fg_policy_layers_t layers;
-    int active[FG_LAYERS];
     fg_request_t *earlier;
-    fg_request_t *fr;
 
     if (r->main != NULL || fg_status_opens(r)) {
         return DECLINED;
@@ -539,20 +558,7 @@ int fg_handler(request_rec *r)
         }
         stack = add_stack(earlier->stack, stack, r->pool);
     }
-    if (!stack->has_site && fg_policy_mode(&stack->server) == FG_MODE_OFF) {
-        return unguarded(r);
-    }
-    fg_policy_resolve(stack, &layers, r->pool);
-    if (!guarding_layers(r, r->method, &layers, earlier, active)) {
-        hide_body(r, &layers);
-        return unguarded(r);
-    }
-    fr = start(r, stack, &layers, active, fg_facts_path(r));
-    if (redirects(r)) {
-        /* Judged where it leads: rules may stand there that are not seen from here. */
-        fr->deferred = 1;
-        return DECLINED;
-    }
-    decide(fr);
-    return carry_out(fr);
+    return !stack->has_site && fg_policy_mode(&stack->server) == FG_MODE_OFF
+               ? unguarded(r)
+               : judge(r, stack, earlier);
 }

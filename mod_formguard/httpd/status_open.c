@@ -22,7 +22,7 @@ int fg_status_opens(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
 
-    return fg_status_asked(r) && stack->server.status_open == FG_MODE_ON &&
+    return stack->server.status_open == FG_MODE_ON && fg_status_asked(r) &&
            fg_status_htaccess(r) == NULL;
 }
 

@@ -26,11 +26,12 @@ APLOG_USE_MODULE(formguard);
 
 #define WIDGET "altcha.min.js"
 
-/* What is asked for below the prefix; NULL: something else is. */
+/* What is asked for below the prefix; NULL: something else is, as of nearly every request: these
+ * are told by two letters. */
 static const char *own_path(const request_rec *r)
 {
-    if (r->proxyreq == PROXYREQ_PROXY || r->uri == NULL ||
-        strncmp(r->uri, PREFIX, sizeof(PREFIX) - 1) != 0) {
+    if (r->uri == NULL || r->uri[0] != PREFIX[0] || r->uri[1] != PREFIX[1] ||
+        r->proxyreq == PROXYREQ_PROXY || strncmp(r->uri, PREFIX, sizeof(PREFIX) - 1) != 0) {
         return NULL;
     }
     return r->uri + sizeof(PREFIX) - 1;
