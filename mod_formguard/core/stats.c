@@ -81,13 +81,13 @@ void fg_stats_verdict(fg_stats_t *stats, fg_reason_t reason, fg_stats_kind_t kin
     }
 }
 
+/* 10 us is a decision that reads no body, 10 s a vendor that hangs. */
+static const apr_interval_time_t bounds[FG_STATS_BUCKETS - 1] = {
+    10,    20,    50,     100,    200,    500,     1000,    2000,    5000,    10000,
+    20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000};
+
 apr_interval_time_t fg_stats_bound(unsigned int bucket)
 {
-    /* 10 us is a decision that reads no body, 10 s a vendor that hangs. */
-    static const apr_interval_time_t bounds[FG_STATS_BUCKETS - 1] = {
-        10,    20,    50,     100,    200,    500,     1000,    2000,    5000,    10000,
-        20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000};
-
     return bucket < FG_STATS_BUCKETS - 1 ? bounds[bucket] : -1;
 }
 
@@ -101,7 +101,7 @@ void fg_stats_time(fg_stats_t *stats, fg_stats_timer_t timer, apr_interval_time_
     }
     cells = &stats->memory->timer[timer];
     took = took > 0 ? took : 0;
-    while (i < FG_STATS_BUCKETS - 1 && took > fg_stats_bound(i)) {
+    while (i < FG_STATS_BUCKETS - 1 && took > bounds[i]) {
         i++;
     }
     atomic_fetch_add(&cells->bucket[i], 1);
@@ -134,15 +134,13 @@ static void keep_label(const fg_stats_t *stats, label_t *label, const char *text
 {
     apr_time_t second = apr_time_sec(now);
 
-    memset(&label->bytes, 0, sizeof(label->bytes));
+    label->text = len > 0 ? text : "-";
+    label->len = len > 0 ? len : 1;
     if (len > FG_STATS_LABEL_MAX) {
-        label->len = shorten(stats, label->bytes.text, text, len);
+        label->len = shorten(stats, label->room, text, len);
+        label->text = label->room;
     }
-    else {
-        label->len = len > 0 ? len : 1;
-        memcpy(label->bytes.text, len > 0 ? text : "-", label->len);
-    }
-    label->identity = identity_of(stats, label->bytes.text, label->len);
+    label->identity = identity_of(stats, label->text, label->len);
     label->second = second > 0 ? (apr_uint64_t)second & SECOND_MAX : 0;
 }
 
@@ -151,19 +149,22 @@ static void name_slot(table_t *table, unsigned int n, apr_uint64_t key, const la
 {
     slot_t *slot = &table->slot[n];
     apr_uint64_t meta = atomic_load(&slot->meta);
+    label_bytes_t bytes;
     apr_uint64_t since, named;
     unsigned int i;
 
     if (fg_shared_value(meta, key) & META_READY) {
         return;
     }
+    memset(&bytes, 0, sizeof(bytes));
+    memcpy(bytes.text, label->text, label->len);
     since = fg_shared_belongs(meta, key) ? fg_shared_value(meta, key) >> META_SINCE : label->second;
     named = fg_shared_tag(key, since << META_SINCE | META_READY | label->len);
     for (i = 0; i < LABEL_WORDS; i++) {
         if (atomic_load(&table->key[n]) != key) {
             return;
         }
-        atomic_store_explicit(&slot->label[i], label->bytes.word[i], memory_order_relaxed);
+        atomic_store_explicit(&slot->label[i], bytes.word[i], memory_order_relaxed);
     }
     /* If another has named it meanwhile: for this tenant the same, a later one's shall stay. */
     if (atomic_load(&table->key[n]) == key) {

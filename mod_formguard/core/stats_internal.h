@@ -59,13 +59,17 @@ struct fg_stats {
     unsigned char secret[APR_SIPHASH_KSIZE];
 };
 
-/* A label as it is kept. */
+/* A label's bytes as they are kept, and so read and written. */
+typedef union label_bytes {
+    char text[FG_STATS_LABEL_MAX];
+    apr_uint64_t word[LABEL_WORDS];
+} label_bytes_t;
+
+/* A label to be counted. */
 typedef struct label {
-    union {
-        char text[FG_STATS_LABEL_MAX];
-        apr_uint64_t word[LABEL_WORDS];
-    } bytes;
+    const char *text; /* the caller's, or shortened, in `room` */
     apr_size_t len;
+    char room[FG_STATS_LABEL_MAX];
     apr_uint64_t identity;
     apr_uint64_t second; /* of the post */
 } label_t;

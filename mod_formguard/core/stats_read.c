@@ -12,20 +12,20 @@ static int read_label(const fg_stats_t *stats, slot_t *slot, apr_uint64_t key,
     apr_uint64_t meta = atomic_load(&slot->meta);
     apr_uint64_t value = fg_shared_value(meta, key);
     apr_size_t len = (apr_size_t)(value & META_LENGTH);
-    label_t label;
+    label_bytes_t label;
     unsigned int i;
 
     if (!(value & META_READY) || len > FG_STATS_LABEL_MAX) {
         return 0;
     }
     for (i = 0; i < LABEL_WORDS; i++) {
-        label.bytes.word[i] = atomic_load_explicit(&slot->label[i], memory_order_relaxed);
+        label.word[i] = atomic_load_explicit(&slot->label[i], memory_order_relaxed);
     }
-    if (identity_of(stats, label.bytes.text, len) != fg_shared_key_identity(key)) {
+    if (identity_of(stats, label.text, len) != fg_shared_key_identity(key)) {
         atomic_compare_exchange_strong(&slot->meta, &meta, meta & ~META_READY);
         return 0;
     }
-    entry->label = apr_pstrmemdup(pool, label.bytes.text, len);
+    entry->label = apr_pstrmemdup(pool, label.text, len);
     entry->len = len;
     entry->first = (apr_time_t)(value >> META_SINCE);
     return 1;

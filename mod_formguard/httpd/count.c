@@ -12,10 +12,19 @@ APLOG_USE_MODULE(formguard);
 /* Note of a request that was counted as unguarded. */
 #define COUNTED "formguard-counted"
 
-/* `www.example.jp/contact.php`: what a table of forms is by. */
-static const char *label_of(request_rec *r, const char *path)
+/* In a table of forms, where it is `www.example.jp/contact.php`. */
+static void count_form(request_rec *r, fg_stats_table_t table, const char *path,
+                       fg_stats_column_t column, fg_time_t now)
 {
-    return apr_pstrcat(r->pool, r->server->server_hostname, path, NULL);
+    char room[256];
+    apr_size_t host_len = strlen(r->server->server_hostname);
+    apr_size_t path_len = strlen(path);
+    apr_size_t len = host_len + path_len;
+    char *label = len <= sizeof(room) ? room : apr_palloc(r->pool, len);
+
+    memcpy(label, r->server->server_hostname, host_len);
+    memcpy(label + host_len, path, path_len);
+    fg_stats_post(fg_runtime()->stats, table, label, len, column, now.steady);
 }
 
 /* What a client is counted under: of an IPv6 address the /64, as limits do. One customer's line can
@@ -50,8 +59,7 @@ void fg_count_verdict(const fg_request_t *fr, fg_time_t started)
     const fg_verdict_t *verdict = &fr->verdict;
     request_rec *r = fr->r;
     fg_time_t now = fg_facts_now();
-    const char *label = label_of(r, fr->path);
-    const char *client = client_of(fr);
+    const char *client;
 
     fg_stats_verdict(stats, verdict->reason, verdict->would ? FG_STATS_WOULD : FG_STATS_DONE);
     if (verdict->outcome == FG_OUT_PASS) {
@@ -59,7 +67,8 @@ void fg_count_verdict(const fg_request_t *fr, fg_time_t started)
         return;
     }
     fg_stats_time(stats, FG_STATS_DECISION, now.steady - started.steady);
-    fg_stats_post(stats, FG_STATS_FORMS, label, strlen(label), column_of(verdict), now.steady);
+    count_form(r, FG_STATS_FORMS, fr->path, column_of(verdict), now);
+    client = client_of(fr);
     fg_stats_post(stats, FG_STATS_CLIENTS, client, strlen(client), column_of(verdict), now.steady);
 }
 
@@ -70,11 +79,9 @@ void fg_count_logged(const fg_verdict_t *verdict)
 
 void fg_count_unguarded(request_rec *r)
 {
-    fg_stats_t *stats = fg_runtime()->stats;
     const request_rec *pass;
-    const char *label;
 
-    if (r->method_number != M_POST || r->status != HTTP_OK || stats == NULL) {
+    if (r->method_number != M_POST || r->status != HTTP_OK || fg_runtime()->stats == NULL) {
         return;
     }
     for (pass = r->prev; pass != NULL; pass = pass->prev) {
@@ -83,7 +90,5 @@ void fg_count_unguarded(request_rec *r)
         }
     }
     apr_table_setn(r->notes, COUNTED, "1");
-    label = label_of(r, fg_facts_path(r));
-    fg_stats_post(stats, FG_STATS_UNGUARDED, label, strlen(label), FG_STATS_POSTED,
-                  fg_facts_now().steady);
+    count_form(r, FG_STATS_UNGUARDED, fg_facts_path(r), FG_STATS_POSTED, fg_facts_now());
 }

@@ -81,17 +81,22 @@ static const char *merge_slashes(request_rec *r, const char *path)
 /* A URL path less path info: `/contact.php/x/y` runs the same script as `/contact.php`. */
 static const char *without_path_info(request_rec *r, const char *path)
 {
-    const char *after = r->path_info != NULL ? merge_slashes(r, r->path_info) : "";
-    apr_size_t info = strlen(after);
-    apr_size_t len = strlen(path);
+    const char *after;
+    apr_size_t info = 0;
+    apr_size_t len;
 
-    if (info == 0 && r->proxyreq && file_of(r, path, &info) != NULL) {
-        return apr_pstrmemdup(r->pool, path, len - info); /* ProxyPassMatch to php-fpm */
+    if (r->path_info == NULL || *r->path_info == '\0') {
+        return r->proxyreq && file_of(r, path, &info) != NULL
+                   ? apr_pstrmemdup(r->pool, path, strlen(path) - info) /* ProxyPassMatch to
+                                                                           php-fpm */
+                   : path;
     }
-    if (info > 0 && info < len && strcmp(path + len - info, after) == 0) {
-        return apr_pstrmemdup(r->pool, path, len - info);
-    }
-    return path;
+    after = merge_slashes(r, r->path_info);
+    info = strlen(after);
+    len = strlen(path);
+    return info < len && strcmp(path + len - info, after) == 0
+               ? apr_pstrmemdup(r->pool, path, len - info)
+               : path;
 }
 
 /* The path of the file that is run, below the document root; NULL: another folder's. An Alias, or

@@ -341,7 +341,7 @@ static void who_lost_the_slot_changes_nothing(void **state)
 {
     table_t *table = &memory->table[FG_STATS_FORMS];
     slot_t *slot = &table->slot[0];
-    label_t late = {.len = 1};
+    label_t late = {.text = "-", .len = 1};
     apr_uint64_t key;
 
     (void)state;
