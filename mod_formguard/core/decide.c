@@ -336,8 +336,8 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
 
     for (i = 0; i < c->layers; i++) {
         fg_layer_t *layer = &c->layer[i];
-        int detect = fg_policy_mode(layer->policy) == FG_MODE_DETECT;
         fg_verdict_t before;
+        int detect;
 
         if (!layer->active) {
             continue;
@@ -346,6 +346,7 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
             left++;
             continue;
         }
+        detect = fg_policy_mode(layer->policy) == FG_MODE_DETECT;
         if (detect) {
             before = *verdict;
         }
@@ -370,6 +371,19 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
     return left > 0 ? GO_ON : STOP;
 }
 
+/* 1 if there is a layer whose turn it is. */
+static int has_turn(const fg_case_t *c, turn_t turn)
+{
+    int i;
+
+    for (i = 0; i < c->layers; i++) {
+        if (c->layer[i].active && turn_of(&c->layer[i]) == turn) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static fg_step_t take_all(fg_case_t *c, check_fn *const *checks, turn_t turn, fg_verdict_t *verdict)
 {
     for (; *checks != NULL; checks++) {
@@ -392,13 +406,13 @@ static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
 
     look_up_country(c, verdict);
     if (take(c, check_deny, ANY, verdict) == STOP ||
-        take_all(c, without_body, BEFORE_BODY, verdict) == STOP) {
+        (has_turn(c, BEFORE_BODY) && take_all(c, without_body, BEFORE_BODY, verdict) == STOP)) {
         return STOP;
     }
     c->ops->capture(c, &c->captured);
     c->now = c->ops->now(c);
     if (take_all(c, body, ANY, verdict) == STOP ||
-        take_all(c, without_body, AFTER_BODY, verdict) == STOP) {
+        (has_turn(c, AFTER_BODY) && take_all(c, without_body, AFTER_BODY, verdict) == STOP)) {
         return STOP;
     }
     return take_all(c, with_body, ANY, verdict);
