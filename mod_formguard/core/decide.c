@@ -323,9 +323,31 @@ static turn_t turn_of(const fg_layer_t *layer)
 
 typedef fg_step_t check_fn(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict);
 
+/* A check under a layer in DetectionOnly: where that would refuse, it is done with this post. */
+static fg_step_t watch(fg_case_t *c, check_fn *check, fg_layer_t *layer, fg_verdict_t *verdict)
+{
+    const fg_verdict_t before = *verdict;
+
+    if (check(c, layer, verdict) == GO_ON) {
+        return GO_ON;
+    }
+    if (verdict->outcome == FG_OUT_ANSWERED) {
+        return STOP;
+    }
+    if (!c->would.would) {
+        c->would = *verdict;
+        c->would.would = 1;
+    }
+    *verdict = before;
+    layer->active = 0;
+    if (c->verified == layer->policy) {
+        c->verified = NULL; /* a post it had refused would have got no clearance */
+    }
+    return GO_ON;
+}
+
 /*
- * One check under every layer that is still active. A layer in DetectionOnly that would refuse is
- * done with this post; the others go on.
+ * One check under every layer that is still active.
  * @return STOP if the post is refused or no layer is left
  */
 static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *verdict)
@@ -336,37 +358,17 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
 
     for (i = 0; i < c->layers; i++) {
         fg_layer_t *layer = &c->layer[i];
-        fg_verdict_t before;
-        int detect;
+        fg_step_t step = GO_ON;
 
-        if (!layer->active) {
-            continue;
+        if (layer->active && (turn == ANY || turn == turn_of(layer))) {
+            step = fg_policy_mode(layer->policy) == FG_MODE_DETECT ? watch(c, check, layer, verdict)
+                                                                   : check(c, layer, verdict);
         }
-        if (turn != ANY && turn != turn_of(layer)) {
-            left++;
-            continue;
-        }
-        detect = fg_policy_mode(layer->policy) == FG_MODE_DETECT;
-        if (detect) {
-            before = *verdict;
-        }
-        if (check(c, layer, verdict) == GO_ON) {
-            left += layer->active;
-            continue;
-        }
-        if (!detect || verdict->outcome == FG_OUT_ANSWERED) {
+        if (step == STOP) {
             fg_decide_refund_from(c, first); /* what the layers before it have charged for this */
             return STOP;
         }
-        if (!c->would.would) {
-            c->would = *verdict;
-            c->would.would = 1;
-        }
-        *verdict = before;
-        layer->active = 0;
-        if (c->verified == layer->policy) {
-            c->verified = NULL; /* a post it had refused would have got no clearance */
-        }
+        left += layer->active;
     }
     return left > 0 ? GO_ON : STOP;
 }
