@@ -510,6 +510,12 @@ static void hide_body(request_rec *r, const fg_policy_layers_t *layers)
     }
 }
 
+/* 1 where nothing says FormGuard On. */
+static int guards_nothing(const fg_policy_stack_t *stack)
+{
+    return !stack->has_site && fg_policy_mode(&stack->server) == FG_MODE_OFF;
+}
+
 static int unguarded(request_rec *r)
 {
     if (r->method_number == M_POST && !redirects(r)) {
@@ -518,15 +524,15 @@ static int unguarded(request_rec *r)
     return DECLINED;
 }
 
-/* `earlier`: a pass that was deferred to here, or NULL. */
-static int judge(request_rec *r, const fg_policy_stack_t *stack, const fg_request_t *earlier)
+FG_APART static int judge(request_rec *r, const fg_policy_stack_t *stack,
+                          const fg_request_t *deferred)
 {
     fg_policy_layers_t layers;
     int active[FG_LAYERS];
     fg_request_t *fr;
 
     fg_policy_resolve(stack, &layers, r->pool);
-    if (!guarding_layers(r, r->method, &layers, earlier, active)) {
+    if (!guarding_layers(r, r->method, &layers, deferred, active)) {
         hide_body(r, &layers);
         return unguarded(r);
     }
@@ -540,6 +546,19 @@ static int judge(request_rec *r, const fg_policy_stack_t *stack, const fg_reques
     return carry_out(fr);
 }
 
+/* `earlier`: the pass that was judged, or is to be judged here. */
+FG_APART static int go_on(request_rec *r, const fg_policy_stack_t *stack, fg_request_t *earlier)
+{
+    if (!earlier->deferred) {
+        return later_pass(r, earlier);
+    }
+    if (r->prev->status != HTTP_OK) {
+        return DECLINED; /* an ErrorDocument in place of what it was rewritten to */
+    }
+    stack = add_stack(earlier->stack, stack, r->pool);
+    return guards_nothing(stack) ? unguarded(r) : judge(r, stack, earlier);
+}
+
 int fg_handler(request_rec *r)
 {
     const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
@@ -549,16 +568,8 @@ int fg_handler(request_rec *r)
         return DECLINED;
     }
     earlier = judged_before(r->prev);
-    if (earlier != NULL && !earlier->deferred) {
-        return later_pass(r, earlier);
-    }
     if (earlier != NULL) {
-        if (r->prev->status != HTTP_OK) {
-            return DECLINED; /* an ErrorDocument in place of what it was rewritten to */
-        }
-        stack = add_stack(earlier->stack, stack, r->pool);
+        return go_on(r, stack, earlier);
     }
-    return !stack->has_site && fg_policy_mode(&stack->server) == FG_MODE_OFF
-               ? unguarded(r)
-               : judge(r, stack, earlier);
+    return guards_nothing(stack) ? unguarded(r) : judge(r, stack, NULL);
 }

@@ -531,16 +531,11 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     fg_targets_child_init(pchild);
 }
 
-static void insert_filter(request_rec *r)
+FG_APART static void add_filter(request_rec *r)
 {
-    const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
+    fg_page_file_t *file = fg_page_file_asked(r);
     opened_t *opened;
-    fg_page_file_t *file;
 
-    if (r->main != NULL || r->proxyreq == PROXYREQ_PROXY || !fg_policy_injects(stack)) {
-        return; /* what is included in a page passes by with it */
-    }
-    file = fg_page_file_asked(r);
     if (file != NULL && !fg_html_found_forms(&file->found)) {
         return; /* there is no form to which something might ever be added */
     }
@@ -555,6 +550,16 @@ static void insert_filter(request_rec *r)
     opened = apr_pcalloc(r->pool, sizeof(*opened));
     opened->file = file;
     ap_add_output_filter_handle(inject_handle, opened, r, r->connection);
+}
+
+static void insert_filter(request_rec *r)
+{
+    const fg_policy_stack_t *stack = ap_get_module_config(r->per_dir_config, &formguard_module);
+
+    /* What is included in a page passes by with it. */
+    if (r->main == NULL && r->proxyreq != PROXYREQ_PROXY && fg_policy_injects(stack)) {
+        add_filter(r);
+    }
 }
 
 void fg_inject_register(void)

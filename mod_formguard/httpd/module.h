@@ -26,6 +26,10 @@
 
 extern module AP_MODULE_DECLARE_DATA formguard_module;
 
+/** What a hook does for the requests it is for. Kept out of the hook, which for all others
+ * returns before a register need be saved. */
+#define FG_APART __attribute__((noinline))
+
 /* --- config.c --------------------------------------------------------------------------------- */
 
 /** What stands once in the server config. Unset members are 0. */

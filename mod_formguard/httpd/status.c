@@ -219,16 +219,12 @@ static void say_hidden(request_rec *r, const char *htaccess)
     }
 }
 
-int fg_status_handler(request_rec *r)
+FG_APART static int serve(request_rec *r)
 {
-    const char *htaccess;
+    const char *htaccess = fg_status_htaccess(r);
     const form_t *form;
     fg_status_t status;
 
-    if (!fg_status_asked(r)) {
-        return DECLINED;
-    }
-    htaccess = fg_status_htaccess(r);
     if (htaccess != NULL) {
         say_hidden(r, htaccess);
         return HTTP_FORBIDDEN;
@@ -259,6 +255,11 @@ int fg_status_handler(request_rec *r)
     status.opens = fg_status_opens(r);
     form->write(r, &status);
     return OK;
+}
+
+int fg_status_handler(request_rec *r)
+{
+    return fg_status_asked(r) ? serve(r) : DECLINED;
 }
 
 /* --- mod_status ------------------------------------------------------------------------------- */

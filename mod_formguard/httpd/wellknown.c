@@ -37,13 +37,15 @@ static const char *own_path(const request_rec *r)
     return r->uri + sizeof(PREFIX) - 1;
 }
 
-static int translate(request_rec *r)
+FG_APART static int map_to_nothing(request_rec *r)
 {
-    if (own_path(r) == NULL) {
-        return DECLINED;
-    }
     r->filename = apr_pstrdup(r->pool, r->uri); /* of nothing there is: core wants one */
     return OK;
+}
+
+static int translate(request_rec *r)
+{
+    return own_path(r) != NULL ? map_to_nothing(r) : DECLINED;
 }
 
 static int map_to_storage(request_rec *r)
@@ -208,14 +210,10 @@ static int send_widget(request_rec *r)
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 
-static int handler(request_rec *r)
+FG_APART static int serve(request_rec *r, const char *path)
 {
-    const char *path = own_path(r);
     const char *script;
 
-    if (path == NULL) {
-        return DECLINED;
-    }
     if (r->main != NULL) {
         return HTTP_NOT_FOUND; /* an include of a page is no browser that asks */
     }
@@ -231,6 +229,13 @@ static int handler(request_rec *r)
     }
     script = fg_pages_script(path);
     return script != NULL ? send_script(r, script) : HTTP_NOT_FOUND;
+}
+
+static int handler(request_rec *r)
+{
+    const char *path = own_path(r);
+
+    return path != NULL ? serve(r, path) : DECLINED;
 }
 
 void fg_wellknown_register(void)
