@@ -11,8 +11,6 @@ use FormGuard::Mail;
 use FormGuard::Process;
 use Test::More;
 
-plan skip_all => 'httpd -X is one process' if $ENV{FORMGUARD_WRAP};
-
 my $mail = FormGuard::Mail->new;
 my $POSTS = 12;
 my @JUDGED = (qr/ FG1000: / => '*', qr/ FG1100: refused 429: / => '*');

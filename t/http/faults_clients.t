@@ -15,8 +15,6 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-plan skip_all => 'httpd -X is one process' if $ENV{FORMGUARD_WRAP};
-
 my $vendor = FormGuard::Vendor->new(hostname => 'shop.example');
 my $mail = FormGuard::Mail->new;
 my $TYPE = 'application/x-www-form-urlencoded';

@@ -13,8 +13,6 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-plan skip_all => 'httpd -X is one process' if $ENV{FORMGUARD_WRAP};
-
 my $mail = FormGuard::Mail->new;
 my @LINES = (qr/ FG1000: / => '*', qr/ FG1100: refused 429: / => '*', qr/ FG1200: refused 403: / => '*', qr/ FG210[12]: / => '*');
 

@@ -15,8 +15,6 @@ use FormGuard::Vendor;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-plan skip_all => 'httpd -X knows no restart' if $ENV{FORMGUARD_WRAP};
-
 my $RESTARTS = $ENV{FORMGUARD_LONG} || 3;
 my $vendor = FormGuard::Vendor->new(hostname => 'shop.example');
 my $mail = FormGuard::Mail->new;
@@ -81,7 +79,9 @@ for (['event', 'fpm', 'graceful'], ['prefork', 'mod', 'graceful'], ['prefork', '
         $load->goes_on(6);
         $load->end_ok("$mpm, $how");
         FormGuard::Load::healthy_ok($httpd, "$mpm, $how", spare => 12);
-        $httpd->log_ok("$mpm, $how: error_log", @LINES);
+        # Of a mail that PHP was about to hand over when it was killed
+        $httpd->log_ok("$mpm, $how: error_log", @LINES, $how eq 'hard' ? (qr/^msmtp: no recipients found$/ => '*') : (),
+            $ENV{FORMGUARD_WRAP} ? (qr/ FG1500: refused 503: .* cause=timeout / => '*') : ());
         $httpd->done;
     };
 }

@@ -381,7 +381,6 @@ subtest 'a worker that waits for a captcha service is seen' => sub {
 };
 
 subtest 'restarts keep the figures' => sub {
-    plan skip_all => 'httpd -X knows no restart' if $ENV{FORMGUARD_WRAP};
     my $before = lasting(get_json($httpd));
     for my $how (qw(graceful hard)) {
         $httpd->restart($how);

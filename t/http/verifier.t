@@ -301,7 +301,7 @@ sub slots_config
 my $BUSY = qr/ FG1500: refused 503: captcha could not be verified: rule="recaptcha-v2" cause=busy country=- /;
 
 for my $mpm (qw(prefork worker event)) {
-    last if $ENV{FORMGUARD_WRAP};    # httpd -X is one process
+    last if $ENV{FORMGUARD_WRAP};    # slower there than the deadlines
     subtest "$mpm: two slots, a vendor that hangs, eight posts" => sub {
         my $timeout = 3;
         my $httpd = FormGuard::Httpd->new(mpm => $mpm, config => slots_config(2, $timeout),

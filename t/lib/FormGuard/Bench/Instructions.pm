@@ -68,6 +68,7 @@ sub _httpd
     chmod 0777, "$out";
     my @wrap = _valgrind("$out", '--instr-atstart=no');
     local $ENV{FORMGUARD_WRAP} = join ' ', @wrap;
+    local $ENV{FORMGUARD_SINGLE} = 1;
     my $server = FormGuard::Bench::Contender::server($name, mpm => 'prefork', _settings($name, $setting), %{$o{server} || {}});
     # It was opened by root, and at its end httpd is somebody else.
     chown((getpwnam FormGuard::Process::server_user())[2, 3], glob "$out/callgrind*") if !$>;
