@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- For wrk: load.lua FOLDER. There are method, path, type, before and after (the body around a token), tokens (one a
--- line, each sent once), addresses (from which number on, and how many there are).
+-- line, each sent once), addresses (from which number on, and how many there are), close (a connection each).
 local folder, tokens, addresses, first = nil, nil, nil, 0
 local head, before, after = nil, "", ""
 local n = 0
@@ -19,6 +19,7 @@ function init(args)
     local kind, from = read("type"), read("addresses")
     head = read("method") .. " " .. read("path") .. " HTTP/1.1\r\nHost: shop.example\r\n"
     if kind ~= "" then head = head .. "Content-Type: " .. kind .. "\r\n" end
+    if read("close") then head = head .. "Connection: close\r\n" end
     local list = read("tokens")
     if list then
         tokens = {}

@@ -141,6 +141,7 @@ sub _once
         $file{tokens} = join "\n", map { $encode->($token->($$sent + $_)) } 1 .. $n;
         $$sent += $n;
     }
+    $file{close} = '' if $work->{close};
     if ($work->{addresses}) {
         $file{addresses} = "$$sent $MILLION";
     }
