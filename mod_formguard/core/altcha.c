@@ -104,7 +104,8 @@ static apr_uint64_t bind_client(const fg_altcha_t *altcha, const fg_altcha_subje
 }
 
 /* The challenge that salt, of FG_ALTCHA_SALT_MAX bytes at most, and number make. */
-static int make_challenge(const char *salt, apr_uint64_t number, char out[FG_ALTCHA_ID_MAX])
+static int make_challenge(const fg_altcha_t *altcha, const char *salt, apr_uint64_t number,
+                          char out[FG_ALTCHA_ID_MAX])
 {
     char text[FG_ALTCHA_SALT_MAX + 24];
     char digits[24];
@@ -118,7 +119,7 @@ static int make_challenge(const char *salt, apr_uint64_t number, char out[FG_ALT
     memcpy(text, salt, len);
     memcpy(text + len, first, (apr_size_t)(digits + sizeof(digits) - first));
     len += (apr_size_t)(digits + sizeof(digits) - first);
-    return fg_digest_sha256(text, len, out);
+    return fg_digest_sha256(altcha->digest, text, len, out);
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -145,7 +146,7 @@ const char *fg_altcha_challenge(const fg_altcha_t *altcha, const fg_altcha_subje
                      "&form=%016" APR_UINT64_T_HEX_FMT "&client=%016" APR_UINT64_T_HEX_FMT "&",
                      nonce, apr_time_sec(now + life), apr_time_sec(life),
                      bind_form(altcha, subject, subject->path, pool), bind_client(altcha, subject));
-    if (!make_challenge(salt, number % ((apr_uint64_t)work + 1), challenge) ||
+    if (!make_challenge(altcha, salt, number % ((apr_uint64_t)work + 1), challenge) ||
         !fg_digest_sign(altcha->digest, challenge, signature)) {
         return NULL;
     }
@@ -226,8 +227,8 @@ static int is_solved(const fg_altcha_t *altcha, const fg_altcha_solution_t *solu
     char challenge[FG_ALTCHA_ID_MAX];
     char signature[FG_ALTCHA_ID_MAX];
 
-    return make_challenge(solution->salt, (apr_uint64_t)solution->number, challenge) &&
-           strcmp(challenge, solution->challenge) == 0 && /* anybody can compute it */
+    return make_challenge(altcha, solution->salt, (apr_uint64_t)solution->number, challenge) &&
+           fg_digest_equal(challenge, solution->challenge) &&
            fg_digest_sign(altcha->digest, challenge, signature) &&
            fg_digest_equal(signature, solution->signature);
 }

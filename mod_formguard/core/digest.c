@@ -1,115 +1,123 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * OpenSSL 3 calls this part of its interface deprecated and goes on to ship it. In its place stand
- * contexts from the heap, of which each HMAC copies three: they cost more than the hash. Here the
- * hash's state is a value, and an HMAC (RFC 2104) starts with its key hashed already.
- */
-#define OPENSSL_SUPPRESS_DEPRECATED
-
 #include "digest.h"
 
 #include <string.h>
 
 #include <apr_strings.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 
-#define HASH_BYTES SHA256_DIGEST_LENGTH
+#define HASH_BYTES 32
+
+/*
+ * OpenSSL 3 looks an algorithm up by name at each one-shot HMAC() or SHA256(), which costs several
+ * times the hash. So it is looked up once, and a context that has the key in it is copied.
+ */
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+#define FETCHED 1
+#else
+#define FETCHED 0
+#endif
 
 struct fg_digest {
-    SHA256_CTX inner; /* with the padded key in it */
-    SHA256_CTX outer;
+#if FETCHED
+    EVP_MD *md;
+    EVP_MAC *mac;
+    EVP_MAC_CTX *keyed;
+#else
+    const EVP_MD *md;
+    const char *key;
+    apr_size_t key_len;
+#endif
 };
 
-static int hash(const void *data, apr_size_t len, unsigned char out[HASH_BYTES])
+#if FETCHED
+static apr_status_t destroy(void *data)
 {
-    SHA256_CTX ctx;
+    fg_digest_t *digest = data;
 
-    return SHA256_Init(&ctx) && SHA256_Update(&ctx, data, len) && SHA256_Final(out, &ctx);
-}
-
-/* A hash that has read the key, padded to a block, each byte of it changed. */
-static int start_with(SHA256_CTX *ctx, const unsigned char block[SHA256_CBLOCK], int change)
-{
-    unsigned char pad[SHA256_CBLOCK];
-    int done;
-    int i;
-
-    for (i = 0; i < SHA256_CBLOCK; i++) {
-        pad[i] = (unsigned char)(block[i] ^ change);
-    }
-    done = SHA256_Init(ctx) && SHA256_Update(ctx, pad, sizeof(pad));
-    OPENSSL_cleanse(pad, sizeof(pad));
-    return done;
-}
-
-static apr_status_t wipe(void *data)
-{
-    OPENSSL_cleanse(data, sizeof(fg_digest_t));
+    EVP_MAC_CTX_free(digest->keyed);
+    EVP_MAC_free(digest->mac);
+    EVP_MD_free(digest->md);
     return APR_SUCCESS;
 }
 
-static int prepare(fg_digest_t *digest, const char *key, apr_size_t len)
+static int prepare(fg_digest_t *digest, const char *key, apr_size_t len, apr_pool_t *pool)
 {
-    unsigned char block[SHA256_CBLOCK] = {0};
-    int done = 1;
+    char name[] = "SHA256";
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", name, 0),
+                           OSSL_PARAM_construct_end()};
 
-    if (len > sizeof(block)) {
-        done = hash(key, len, block);
-    }
-    else {
-        memcpy(block, key, len);
-    }
-    done =
-        done && start_with(&digest->inner, block, 0x36) && start_with(&digest->outer, block, 0x5c);
-    OPENSSL_cleanse(block, sizeof(block));
-    return done;
+    apr_pool_cleanup_register(pool, digest, destroy, apr_pool_cleanup_null);
+    digest->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    digest->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    digest->keyed = digest->mac != NULL ? EVP_MAC_CTX_new(digest->mac) : NULL;
+    return digest->md != NULL && digest->keyed != NULL &&
+           EVP_MAC_init(digest->keyed, (const unsigned char *)key, len, params);
 }
 
 static int sign(const fg_digest_t *digest, const char *text, unsigned char out[HASH_BYTES])
 {
-    SHA256_CTX inner = digest->inner, outer = digest->outer;
+    EVP_MAC_CTX *copy = EVP_MAC_CTX_dup(digest->keyed);
+    size_t len = 0;
+    int done = copy != NULL && EVP_MAC_update(copy, (const unsigned char *)text, strlen(text)) &&
+               EVP_MAC_final(copy, out, &len, HASH_BYTES) && len == HASH_BYTES;
 
-    return SHA256_Update(&inner, text, strlen(text)) && SHA256_Final(out, &inner) &&
-           SHA256_Update(&outer, out, HASH_BYTES) && SHA256_Final(out, &outer);
+    EVP_MAC_CTX_free(copy);
+    return done;
 }
+#else
+static int prepare(fg_digest_t *digest, const char *key, apr_size_t len, apr_pool_t *pool)
+{
+    digest->md = EVP_sha256();
+    digest->key = apr_pmemdup(pool, key, len);
+    digest->key_len = len;
+    return 1;
+}
+
+static int sign(const fg_digest_t *digest, const char *text, unsigned char out[HASH_BYTES])
+{
+    unsigned int len = 0;
+
+    return HMAC(digest->md, digest->key, (int)digest->key_len, (const unsigned char *)text,
+                strlen(text), out, &len) != NULL &&
+           len == HASH_BYTES;
+}
+#endif
 
 apr_status_t fg_digest_create(fg_digest_t **digest, const char *key, apr_size_t len,
                               apr_pool_t *pool)
 {
     fg_digest_t *made = apr_pcalloc(pool, sizeof(*made));
 
-    apr_pool_cleanup_register(pool, made, wipe, apr_pool_cleanup_null);
-    if (!prepare(made, key, len)) {
+    if (!prepare(made, key, len, pool)) {
         return APR_EGENERAL;
     }
     *digest = made;
     return APR_SUCCESS;
 }
 
-static char letter(unsigned char four_bits)
+static void spell(char out[FG_DIGEST_HEX], const unsigned char bytes[HASH_BYTES])
 {
-    return (char)('0' + four_bits + (four_bits > 9) * ('a' - '9' - 1));
-}
-
-/* Without a table, which a neighbour on the processor could see read. */
-static void spell(char *restrict out, const unsigned char *restrict bytes)
-{
+    static const char digits[] = "0123456789abcdef";
     int i;
 
     for (i = 0; i < HASH_BYTES; i++) {
-        out[2 * i] = letter(bytes[i] >> 4);
-        out[2 * i + 1] = letter(bytes[i] & 15);
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
     }
-    out[2 * HASH_BYTES] = '\0';
+    *out = '\0';
 }
 
-int fg_digest_sha256(const char *text, apr_size_t len, char out[FG_DIGEST_HEX])
+int fg_digest_sha256(const fg_digest_t *digest, const char *text, apr_size_t len,
+                     char out[FG_DIGEST_HEX])
 {
     unsigned char bytes[HASH_BYTES];
+    unsigned int size = 0;
 
-    if (!hash(text, len, bytes)) {
+    if (!EVP_Digest(text, len, bytes, &size, digest->md, NULL) || size != HASH_BYTES) {
         return 0;
     }
     spell(out, bytes);

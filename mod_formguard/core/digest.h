@@ -15,16 +15,17 @@ typedef struct fg_digest fg_digest_t;
 
 /**
  * Prepare hashing under a key. Any thread may use it.
- * @param digest set on success; wiped when `pool` goes
- * @param key  bytes of the HMAC's key, not kept
+ * @param digest set on success; a cleanup of `pool` frees what OpenSSL holds
+ * @param key  bytes of the HMAC's key, copied
  * @param len  how many
- * @return APR_SUCCESS, or APR_EGENERAL if OpenSSL failed
+ * @return APR_SUCCESS, or APR_EGENERAL if OpenSSL has no SHA-256 or HMAC
  */
 apr_status_t fg_digest_create(fg_digest_t **digest, const char *key, apr_size_t len,
                               apr_pool_t *pool);
 
 /** Hex SHA-256 of `len` bytes. @return 1, or 0 if OpenSSL failed */
-int fg_digest_sha256(const char *text, apr_size_t len, char out[FG_DIGEST_HEX]);
+int fg_digest_sha256(const fg_digest_t *digest, const char *text, apr_size_t len,
+                     char out[FG_DIGEST_HEX]);
 
 /** Hex HMAC-SHA-256 of a text. @return 1, or 0 if OpenSSL failed */
 int fg_digest_sign(const fg_digest_t *digest, const char *text, char out[FG_DIGEST_HEX]);

@@ -70,7 +70,7 @@ static int seal(const fg_altcha_t *altcha, const fg_altcha_subject_t *subject, c
     const fg_digest_t *digest = fg_altcha_digest(altcha);
     char hash[FG_DIGEST_HEX];
 
-    return fg_digest_sha256(rest, len, hash) &&
+    return fg_digest_sha256(digest, rest, len, hash) &&
            fg_digest_sign(
                digest,
                apr_pstrcat(pool, "kept\n", hash, "\n", subject->host, "\n", subject->path, NULL),

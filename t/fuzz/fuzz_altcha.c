@@ -51,7 +51,7 @@ static const char *solution(const char *number, const char *salt, apr_pool_t *po
     struct json_object *json = json_object_new_object();
     const char *token;
 
-    MUST(fg_digest_sha256(text, strlen(text), challenge));
+    MUST(fg_digest_sha256(digest, text, strlen(text), challenge));
     MUST(fg_digest_sign(digest, challenge, signature));
     json_object_object_add(json, "algorithm", json_object_new_string("SHA-256"));
     json_object_object_add(json, "challenge", json_object_new_string(challenge));
