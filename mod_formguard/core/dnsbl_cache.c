@@ -337,9 +337,10 @@ static int find_zone(const fg_dnsbl_cache_t *cache, const fg_dnsbl_zone_t *zone,
     return -1;
 }
 
+/* Of a state that no zone has, memory was damaged: it is asked, and has one again. */
 static int is_failing(apr_uint64_t state)
 {
-    return state != 0 && state != WORKING;
+    return unpack(state).status == FG_DNSBL_UNKNOWN;
 }
 
 fg_dnsbl_reason_t fg_dnsbl_cache_zone_state(const fg_dnsbl_cache_t *cache,

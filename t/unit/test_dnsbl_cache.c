@@ -425,6 +425,25 @@ static void a_long_lookup_keeps_its_leave(void **state)
     assert_false(leave(&ticket, NOW + 50 * SEC, unknown(FG_DNSBL_TIMEOUT, 0)));
 }
 
+/* Nothing writes such a state: were it believed, the list would have everybody. */
+static void a_damaged_state_is_asked(void **state)
+{
+    fg_dnsbl_ticket_t ticket;
+    apr_uint64_t what;
+
+    (void)state;
+    assert_true(enter(NOW, &ticket));
+    for (what = 0; what < 16; what++) {
+        if (what > UNKNOWN && what < UNKNOWN + FG_DNSBL_REASONS) {
+            continue;
+        }
+        atomic_store(&cache->header->zone[ticket.slot].state, what << 60 | EXPIRY_MAX);
+        assert_true(enter(NOW, &ticket));
+        assert_false(leave(&ticket, NOW, not_listed(SEC)));
+        assert_int_equal(atomic_load(&cache->header->zone[ticket.slot].state), WORKING);
+    }
+}
+
 static void zones_have_states_of_their_own(void **state)
 {
     fg_dnsbl_zone_t many = zone;
@@ -472,6 +491,7 @@ int main(void)
         TEST(a_change_is_told_once),
         TEST(nobody_waits_for_the_dead),
         TEST(a_long_lookup_keeps_its_leave),
+        TEST(a_damaged_state_is_asked),
         TEST(zones_have_states_of_their_own),
     };
 
