@@ -206,7 +206,8 @@ static const char *number_at(const char *p, const char *name, apr_int64_t *value
     return digits > 0 && *p == '&' ? p + 1 : NULL;
 }
 
-/* Exactly as we write it: nothing of a salt is left to interpretation. */
+/* Exactly as we write it: nothing of a salt is left to interpretation. What was never good would
+ * not be remembered as used. */
 static int read_salt(salt_t *out, const char *salt)
 {
     const char *p = salt + strspn(salt, "0123456789abcdef");
@@ -218,7 +219,7 @@ static int read_salt(salt_t *out, const char *salt)
     p = p != NULL ? number_at(p, "life=", &out->life) : NULL;
     p = p != NULL ? hash_at(p, "form=", &out->form) : NULL;
     p = p != NULL ? hash_at(p, "client=", &out->client) : NULL;
-    return p != NULL && *p == '\0';
+    return p != NULL && *p == '\0' && out->life > 0;
 }
 
 /* 1 if number and salt make the challenge, and the challenge is one of ours. */

@@ -15,7 +15,7 @@ plan skip_all => 'instructions of a build for sanitizers, or under valgrind, say
     if $ENV{FORMGUARD_PRELOAD} || $ENV{FORMGUARD_WRAP};
 
 # name => at most so many more than httpd alone; without what OpenSSL takes.
-my %BOUND = (open => 2_400, limits => 20_300, all => 47_500, flood => 14_300);
+my %BOUND = (open => 1_900, limits => 17_200, all => 39_900, flood => 11_700);
 
 my @works = grep { $BOUND{$_->{name}} } FormGuard::Bench::Works::all();
 is @works, keys %BOUND, 'the works are there';
