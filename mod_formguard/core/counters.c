@@ -160,8 +160,9 @@ apr_uint64_t fg_counters_digest(const fg_counters_t *counters, const void *value
 }
 
 /* Nobody outside can tell or choose a digest: whether two values have one key, under rules however
- * named, is chance. One value under two rules has two, since fg_mix() is one to one in each
- * argument. */
+ * named, is chance. One value under two rules has one only where their names and rates mix to the
+ * same, but for bits that the generation takes: fg_mix() is one to one in each argument. Names are
+ * hashes, so that is chance as well. */
 fg_counter_key_t fg_counters_key_of(apr_uint64_t digest, apr_uint64_t rule, unsigned int rate)
 {
     return identity_of(fg_mix(digest, fg_mix(fg_mix(0, rate), rule)));

@@ -16,7 +16,7 @@ const fg_captcha_provider_t fg_captcha_off = {.name = "off"};
 
 apr_uint64_t fg_rule_id(const char *scope, const char *text)
 {
-    /* Not secret: this only names a rule. The counters hash it again under their own secret. */
+    /* Not secret: this only names a rule. Counters mix it with a keyed hash of what is counted. */
     static const unsigned char key[APR_SIPHASH_KSIZE] = "formguard rules";
     apr_uint64_t place = apr_siphash24(scope, strlen(scope), key);
     apr_uint64_t both[2];
