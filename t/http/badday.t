@@ -14,6 +14,8 @@ use IO::Select;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+plan skip_all => 'valgrind is slower than the deadlines here' if $ENV{FORMGUARD_WRAP};
+
 my $vendor = FormGuard::Vendor->new(hostname => 'shop.example');
 my $FIELD = 'g-recaptcha-response';
 my $RUN = "#!/bin/sh\ncat > /dev/null\nprintf 'Content-Type: text/plain\\r\\n\\r\\nran\\n'\n";
