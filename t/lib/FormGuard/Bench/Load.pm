@@ -28,7 +28,7 @@ use File::Path qw(make_path);
 
 my $LUA = dirname(__FILE__) . '/../../../bench/side_by_side/load.lua';
 my $MILLION = 1 << 20;
-my $TOKENS = 16_000;
+my $TOKENS = 40_000;
 
 # Works of the instructions' measure that say something here, and some of its own.
 sub works
