@@ -20,9 +20,10 @@ my $CALM = $SECONDS * 2 / 3;
 my $RESTARTS = min(8, int($SECONDS / 3 / 10));
 my $REPLACED = 6;    # times while it is calm
 
-# What a process may have more at the end than when it was warm, KiB. In half an hour some 15,000 requests are between,
-# so that 70 bytes lost with each would be more. A shorter run is still warming up, as the threads meet larger requests.
-my $GROWTH = $SECONDS < 1200 ? 2048 : 1024;
+# What a process may have more at the end than when it was warm, KiB: each of its threads keeps 256 KiB of what it has
+# needed, and comes to need it late. In half an hour some 15,000 requests are between, so that 140 bytes lost with each
+# would be more; --each finds less.
+my $GROWTH = 2048;
 # And the parent from its second generation to its last.
 my $PARENT_GROWTH = 512;
 
