@@ -316,9 +316,11 @@ static fg_step_t check_accepted(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *v
  */
 typedef enum turn { ANY, BEFORE_BODY, AFTER_BODY } turn_t;
 
-static turn_t turn_of(const fg_layer_t *layer)
+static int has_turn(const fg_layer_t *layer, turn_t turn)
 {
-    return layer->policy->form_fields != NULL ? AFTER_BODY : BEFORE_BODY;
+    turn_t own = layer->policy->form_fields != NULL ? AFTER_BODY : BEFORE_BODY;
+
+    return layer->active && (turn == ANY || turn == own);
 }
 
 typedef fg_step_t check_fn(fg_case_t *c, fg_layer_t *layer, fg_verdict_t *verdict);
@@ -360,7 +362,7 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
         fg_layer_t *layer = &c->layer[i];
         fg_step_t step = GO_ON;
 
-        if (layer->active && (turn == ANY || turn == turn_of(layer))) {
+        if (has_turn(layer, turn)) {
             step = fg_policy_mode(layer->policy) == FG_MODE_DETECT ? watch(c, check, layer, verdict)
                                                                    : check(c, layer, verdict);
         }
@@ -374,12 +376,12 @@ static fg_step_t take(fg_case_t *c, check_fn *check, turn_t turn, fg_verdict_t *
 }
 
 /* 1 if there is a layer whose turn it is. */
-static int has_turn(const fg_case_t *c, turn_t turn)
+static int any_has_turn(const fg_case_t *c, turn_t turn)
 {
     int i;
 
     for (i = 0; i < c->layers; i++) {
-        if (c->layer[i].active && turn_of(&c->layer[i]) == turn) {
+        if (has_turn(&c->layer[i], turn)) {
             return 1;
         }
     }
@@ -408,13 +410,13 @@ static fg_step_t walk(fg_case_t *c, fg_verdict_t *verdict)
 
     look_up_country(c, verdict);
     if (take(c, check_deny, ANY, verdict) == STOP ||
-        (has_turn(c, BEFORE_BODY) && take_all(c, without_body, BEFORE_BODY, verdict) == STOP)) {
+        (any_has_turn(c, BEFORE_BODY) && take_all(c, without_body, BEFORE_BODY, verdict) == STOP)) {
         return STOP;
     }
     c->ops->capture(c, &c->captured);
     c->now = c->ops->now(c);
     if (take_all(c, body, ANY, verdict) == STOP ||
-        (has_turn(c, AFTER_BODY) && take_all(c, without_body, AFTER_BODY, verdict) == STOP)) {
+        (any_has_turn(c, AFTER_BODY) && take_all(c, without_body, AFTER_BODY, verdict) == STOP)) {
         return STOP;
     }
     return take_all(c, with_body, ANY, verdict);

@@ -26,6 +26,7 @@ static const char *country_of(const fg_verdict_t *verdict)
 /* --- a line, put together in place ------------------------------------------------------------ */
 
 typedef struct line {
+    apr_pool_t *pool; /* the request's */
     char *at;
     char *end;                 /* there is room for a NUL */
     char text[MAX_STRING_LEN]; /* httpd writes no more */
@@ -47,16 +48,9 @@ static void say(line_t *line, const char *text)
     put(line, text, strlen(text));
 }
 
-static void say_number(line_t *line, apr_uint64_t number)
+static void say_number(line_t *line, apr_off_t number)
 {
-    char digits[24];
-    char *first = digits + sizeof(digits);
-
-    do {
-        *--first = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    put(line, first, (apr_size_t)(digits + sizeof(digits) - first));
+    say(line, apr_off_t_toa(line->pool, number));
 }
 
 /* What became of the post. */
@@ -72,14 +66,14 @@ static void say_what(line_t *line, const fg_verdict_t *verdict, fg_log_kind_t ki
                                       : "refused");
     if (verdict->status >= 100) {
         PUT(line, " ");
-        say_number(line, (apr_uint64_t)verdict->status);
+        say_number(line, verdict->status);
     }
     PUT(line, ": ");
     say(line, fg_reason(verdict->reason)->words);
 }
 
 /* ` rule="ip 10/10m" count=10 rate=10/10m`, as far as there is something to say. */
-static void say_rule(line_t *line, const fg_verdict_t *verdict, apr_pool_t *pool)
+static void say_rule(line_t *line, const fg_verdict_t *verdict)
 {
     fg_rate_t rate = {verdict->rate_count, verdict->period};
 
@@ -95,12 +89,12 @@ static void say_rule(line_t *line, const fg_verdict_t *verdict, apr_pool_t *pool
     }
     if (verdict->has_count) {
         PUT(line, " count=");
-        say_number(line, verdict->count);
+        say_number(line, (apr_off_t)verdict->count);
         PUT(line, " rate=");
-        say(line, fg_rate_text(&rate, pool));
+        say(line, fg_rate_text(&rate, line->pool));
     }
     if (verdict->has_score) {
-        say(line, apr_psprintf(pool, " score=%.2f", verdict->score));
+        say(line, apr_psprintf(line->pool, " score=%.2f", verdict->score));
     }
     if (verdict->detail != NULL) {
         PUT(line, " ");
@@ -135,14 +129,6 @@ static void say_where(line_t *line, const fg_request_t *fr, const fg_verdict_t *
     say(line, fg_log_value(value, fr->path));
     PUT(line, " site=");
     say(line, fg_log_value(value, fr->r->server->server_hostname));
-}
-
-static void say_suppressed(line_t *line, apr_uint64_t suppressed)
-{
-    if (suppressed > 0) {
-        PUT(line, " suppressed=");
-        say_number(line, suppressed);
-    }
 }
 
 /* --- whether it is written -------------------------------------------------------------------- */
@@ -253,25 +239,26 @@ FG_APART static void write_verdict(fg_request_t *fr, const fg_verdict_t *verdict
 {
     line_t line;
 
+    line.pool = fr->r->pool;
     line.at = line.text;
     line.end = line.text + sizeof(line.text) - 1;
     say(&line, fg_reason(verdict->reason)->tag);
     PUT(&line, ": ");
     say_what(&line, verdict, kind);
     PUT(&line, ":");
-    say_rule(&line, verdict, fr->r->pool);
+    say_rule(&line, verdict);
     say_where(&line, fr, verdict);
     say_file(&line, fr, verdict);
     if (verdict->retry_after > 0) {
         PUT(&line, " retry=");
-        say_number(&line, (apr_uint64_t)fg_respond_retry(verdict));
+        say_number(&line, (apr_off_t)fg_respond_retry(verdict));
         PUT(&line, "s");
     }
     if (reference != NULL) {
         PUT(&line, " ref=");
         say(&line, reference);
     }
-    say_suppressed(&line, suppressed);
+    say(&line, suppressed_text(suppressed, line.pool));
     *line.at = '\0';
     ap_log_rerror(APLOG_MARK, level_of(verdict, kind), 0, fr->r, "%s", line.text);
 }
